@@ -1,0 +1,1 @@
+"""What happened: immutable facts, their envelope, and the values they are made of. The public contract."""

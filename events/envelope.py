@@ -1,0 +1,160 @@
+"""The envelope of every message in the journal: CloudEvents 1.0, structured JSON mode, the whole fact in the body.
+
+Two times: `time` is when it occurred at the desk, `recordedtime` when the journal took it (UTC, never going backwards).
+The NATS subject `ektp.<office or backbone>.<entity>.<id>` follows from `source`, `type` and `subject`.
+"""
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any, ClassVar, Literal
+
+import orjson
+from pydantic import AwareDatetime, BaseModel, ConfigDict
+
+from events.application import (
+    Cancelled,
+    Collected,
+    Corrected,
+    Printed,
+    Queued,
+    Recorded,
+    Returned,
+    Submitted,
+)
+from events.fact import Fact
+from events.offices import BACKBONE_ID
+from events.problem import Problem
+from events.resident import CaseClaimed
+
+BODY_BYTES_MAX = 65_535
+FACTS: dict[str, type[Fact]] = {
+    fact.TYPE: fact
+    for fact in (Submitted, Recorded, Queued, Printed, Collected, Returned, Cancelled, Corrected, CaseClaimed)
+}
+
+
+@dataclass(eq=False)
+class UnreadableEvent(Problem):
+    """A message that this version cannot read: unknown type or broken body. The reader stops or sets it aside."""
+
+    seq: int
+    why: str
+    code: ClassVar[str] = "unreadable_event"
+    status: ClassVar[int] = 500
+    sentence_id: ClassVar[str] = "Peristiwa {seq} tidak terbaca: {why}. Pasang versi yang lebih baru, lalu ulangi."
+    sentence_en: ClassVar[str] = "Event {seq} is unreadable: {why}. Install a newer version, then try again."
+
+
+@dataclass(eq=False)
+class EventTooLarge(Problem):
+    """An event would not fit into one message; nothing was stored."""
+
+    size: int  # bytes
+    code: ClassVar[str] = "event_too_large"
+    sentence_id: ClassVar[str] = "Isian terlalu panjang ({size} bita). Persingkat nama atau alasan; belum ada yang disimpan."
+    sentence_en: ClassVar[str] = "The entries are too long ({size} bytes). Shorten the name or reason; nothing was stored."
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """A fact with everything the envelope says of it. `recorded` and `seq` are known once the journal has it."""
+
+    id: str  # 32 hex digits
+    place: str  # office, or the backbone where the entity belongs to no office
+    entity_id: str  # case id, resident id …
+    version: int  # 1, 2, … on its subject, without a hole
+    occurred: datetime
+    fact: Fact
+    actor: str | None = None  # user code of who did it
+    causation: str = ""  # command id
+    correlation: str = ""
+    recorded: datetime | None = None
+    seq: int = 0  # journal position, from 1; 0: not stored yet
+
+    @property
+    def subject(self) -> str:
+        """The NATS subject: one per case (or other entity)."""
+        return subject(self.place, self.fact.TYPE.split(".")[3], self.entity_id)
+
+    @property
+    def name(self) -> str:
+        """The last word of the type: submitted, recorded, …"""
+        return self.fact.TYPE.split(".")[4]
+
+
+def subject(place: str, entity: str, entity_id: str) -> str:
+    """`ektp.<office or backbone>.<entity>.<id>`: exactly four tokens."""
+    return f"ektp.{place}.{entity}.{entity_id}"
+
+
+class _Envelope(BaseModel):
+    """CloudEvents 1.0 attributes and our extensions (lower-case letters and digits only, as the specification asks)."""
+
+    model_config = ConfigDict(extra="ignore")
+    specversion: Literal["1.0"]
+    id: str
+    type: str
+    source: str
+    subject: str
+    time: AwareDatetime
+    recordedtime: AwareDatetime
+    caseversion: int
+    causationid: str = ""
+    correlationid: str = ""
+    actor: str | None = None
+    data: dict[str, Any]
+
+
+def encode(event: Event, data: dict[str, Any]) -> bytes:
+    """The message body but for `recordedtime`, which `stamp` adds when it leaves. `data` is the fact with nothing clear
+    that must be sealed. Raises EventTooLarge."""
+    fact_type, attributes = event.fact.TYPE, {"actor": event.actor} if event.actor else {}
+    body = orjson.dumps(
+        {
+            "specversion": "1.0",
+            "id": event.id,
+            "type": fact_type,
+            "source": f"/ektp/{BACKBONE_ID}/{event.place}",
+            "subject": event.entity_id,
+            "time": event.occurred,
+            "datacontenttype": "application/json",
+            "dataschema": f"urn:{fact_type}",
+            "causationid": event.causation,
+            "correlationid": event.correlation or event.causation,
+            **attributes,
+            "caseversion": event.version,
+            "data": data,
+        }
+    )
+    if len(body) > BODY_BYTES_MAX - 60:  # room for the stamp
+        raise EventTooLarge(len(body))
+    return body
+
+
+def stamp(body: bytes, recorded: datetime) -> bytes:
+    """The whole message: `encode`'s bytes with the instant at which the journal takes it."""
+    return b'%b,"recordedtime":"%b"}' % (body[:-1], recorded.astimezone(UTC).isoformat(timespec="microseconds").encode())
+
+
+def decode(body: bytes, seq: int) -> Event:
+    """The event in a message at journal position `seq`; its personal fields stay sealed. Raises UnreadableEvent."""
+    try:
+        envelope = _Envelope.model_validate_json(body)
+        fact_class = FACTS.get(envelope.type)
+        if fact_class is None:
+            raise UnreadableEvent(seq, f"unknown type {envelope.type}")
+        return Event(
+            id=envelope.id,
+            place=envelope.source.rpartition("/")[2],
+            entity_id=envelope.subject,
+            version=envelope.caseversion,
+            occurred=envelope.time,
+            fact=fact_class.model_validate(envelope.data),
+            actor=envelope.actor,
+            causation=envelope.causationid,
+            correlation=envelope.correlationid,
+            recorded=envelope.recordedtime,
+            seq=seq,
+        )
+    except ValueError as broken:  # pydantic's ValidationError is one; its text may hold values, so only its kind is told
+        raise UnreadableEvent(seq, type(broken).__name__) from None

@@ -1,0 +1,256 @@
+"""Appending to the journal: all or nothing per caller, in order, one group on its way at a time.
+
+While one group is on its way, waiting appends gather into the next: one atomic batch (ADR-50) costs the server four
+syncs whatever its size, a plain publish one, so from about ten appends on a batch pays. Design: journal, rules 5, 7-9.
+"""
+
+import asyncio
+import contextlib
+import random
+import secrets
+import time
+from collections import deque
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+
+import nats.errors
+import orjson
+import structlog
+from nats.aio.msg import Msg
+from prometheus_client import Counter, Histogram
+
+from events.envelope import decode, stamp
+from events.problem import Problem
+from infra.journal import Journal, Stored, raise_error
+from infra.journal_errors import MEANING, Conflict, JournalBusy, JournalDamaged
+from infra.metrics import REGISTRY
+
+log = structlog.get_logger()
+
+BATCH_MESSAGES_MAX = 1_000  # the server's limit of one atomic batch
+BATCH_PAYS_FROM = 12  # appends; fewer go as plain publishes in flight together
+APPENDS_WAITING_MAX = 10_000
+_PAUSE_S = (0.02, 0.1)  # before trying again what the server was not ready for
+_EXPECT = "Nats-Expected-Last-Subject-Sequence"
+
+APPENDED = Counter("ektp_events_appended", "Events acknowledged by the journal.", registry=REGISTRY)
+CONFLICTS = Counter("ektp_append_conflicts", "Appends refused because a subject had moved on.", registry=REGISTRY)
+GROUP_SIZE = Histogram(
+    "ektp_append_group_events", "Events that left together.", buckets=(1, 2, 5, 10, 50, 100, 500, 1000), registry=REGISTRY
+)
+APPEND_SECONDS = Histogram("ektp_append_duration_seconds", "From leaving to acknowledged, per group.", registry=REGISTRY)
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """Events for one subject, which must still end at `expected_seq` (0: must not exist)."""
+
+    subject: str
+    expected_seq: int
+    bodies: list[bytes]  # without the stamp (events.envelope.encode)
+    last_id: str  # event id of the last body, by which it is recognised when an acknowledgement was lost
+
+
+@dataclass(eq=False, slots=True)
+class _Append:
+    changes: Sequence[Change]
+    done: "asyncio.Future[list[int]]"
+    sent: bool = False
+    bodies: list[bytes] = field(default_factory=list)  # stamped, in the order of the changes
+
+    @property
+    def count(self) -> int:
+        return sum(len(change.bodies) for change in self.changes)
+
+    @property
+    def given_up(self) -> bool:
+        return self.done.done()
+
+    def landed(self, last_seq: int) -> None:
+        if not self.done.done():
+            self.done.set_result(list(range(last_seq - self.count + 1, last_seq + 1)))
+
+    def failed(self, error: Exception) -> None:
+        if not self.done.done():
+            self.done.set_exception(error)
+
+
+class GroupCommit:
+    """The one appender of a backbone. Start with `async with`."""
+
+    def __init__(self, journal: Journal, timeout_s: float = 10.0) -> None:
+        """`timeout_s`: how long a caller waits at most, after which it is told what is known."""
+        self._journal, self._timeout_s = journal, timeout_s
+        self._waiting: deque[_Append] = deque()
+        self._wake = asyncio.Event()
+        self._recorded = datetime.min.replace(tzinfo=UTC)
+        self._broken: JournalDamaged | None = None
+        self._task: asyncio.Task[None] | None = None
+
+    async def __aenter__(self) -> "GroupCommit":
+        newest = await self._journal.newest()
+        if newest:
+            recorded = decode(newest.body, newest.seq).recorded
+            assert recorded is not None
+            self._recorded = recorded
+        self._task = asyncio.create_task(self._run(), name="group commit")
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        assert self._task is not None
+        self._task.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await self._task
+
+    async def append(self, *changes: Change) -> list[int]:
+        """Store all events of all changes, or none; return their positions in order.
+
+        Raises Conflict, JournalBusy (with what is known), JournalFull, JournalRefused, JournalDamaged.
+        """
+        if self._broken:
+            raise self._broken
+        if len(self._waiting) > APPENDS_WAITING_MAX:
+            raise JournalBusy(0, "nothing")
+        append = _Append(changes, asyncio.get_running_loop().create_future())
+        assert append.count <= BATCH_MESSAGES_MAX
+        self._waiting.append(append)
+        self._wake.set()
+        try:
+            async with asyncio.timeout(self._timeout_s):
+                return await append.done
+        except TimeoutError:
+            raise JournalBusy(self._timeout_s, "unknown" if append.sent else "nothing") from None
+
+    async def _run(self) -> None:
+        while True:
+            await self._wake.wait()
+            group = self._gather()
+            if not group:
+                self._wake.clear()
+                continue
+            try:
+                await self._commit(group)
+            except Exception as error:  # a mistake of ours must not leave callers waiting, nor stop the appender
+                log.exception("append failed")
+                for append in group:
+                    append.failed(error)
+
+    def _gather(self) -> list[_Append]:
+        """The next group: what waits, oldest first, one append per subject, as much as fits one batch."""
+        group: list[_Append] = []
+        later: list[_Append] = []
+        subjects: set[str] = set()
+        room = BATCH_MESSAGES_MAX
+        while self._waiting and room > 0:
+            append = self._waiting.popleft()
+            if append.given_up:
+                continue
+            if append.count > room or any(change.subject in subjects for change in append.changes):
+                later.append(append)
+                if append.count > room:
+                    break
+                continue
+            subjects.update(change.subject for change in append.changes)
+            room -= append.count
+            group.append(append)
+        self._waiting.extendleft(reversed(later))
+        return group
+
+    async def _commit(self, group: list[_Append]) -> None:
+        """See a group through: everyone in it is told that it landed, that it lost, or gives up waiting."""
+        self._recorded = max(self._recorded, datetime.now(UTC))
+        for append in group:
+            append.bodies = [stamp(body, self._recorded) for change in append.changes for body in change.bodies]
+        while group := [append for append in group if not append.given_up]:
+            if self._journal.connection.is_connected:
+                await self._send(group)
+            rest = [append for append in group if not append.given_up]
+            if len(rest) == len(group):  # nothing was settled
+                await asyncio.sleep(random.uniform(*_PAUSE_S))  # noqa: S311 (jitter)
+
+    async def _send(self, group: list[_Append]) -> None:
+        """Send a group once, and read from the journal what its answer left open."""
+        started = time.monotonic()
+        for append in group:
+            append.sent = True
+        GROUP_SIZE.observe(sum(append.count for append in group))
+        if len(group) < BATCH_PAYS_FROM and all(append.count == 1 for append in group):
+            await asyncio.gather(*(self._publish(append) for append in group))
+        else:
+            await self._publish_batch(group)
+        APPEND_SECONDS.observe(time.monotonic() - started)
+        if rest := [append for append in group if not append.given_up]:
+            await self._settle(rest)
+
+    async def _publish(self, append: _Append) -> None:
+        """Send a single event."""
+        (change,) = append.changes
+        headers = {_EXPECT: str(change.expected_seq)}
+        self._answered([append], await self._request(change.subject, append.bodies[0], headers))
+
+    async def _publish_batch(self, group: list[_Append]) -> None:
+        """Send a group as one atomic batch."""
+        batch_id, sent, count = secrets.token_hex(12), 0, sum(append.count for append in group)
+        for append in group:
+            bodies = iter(append.bodies)
+            for change in append.changes:
+                for index in range(len(change.bodies)):
+                    sent += 1
+                    headers = {"Nats-Batch-Id": batch_id, "Nats-Batch-Sequence": str(sent)}
+                    if index == 0:  # expectations see the stream as it was before the batch
+                        headers[_EXPECT] = str(change.expected_seq)
+                    if sent == count:
+                        headers["Nats-Batch-Commit"] = "1"
+                        self._answered(group, await self._request(change.subject, next(bodies), headers))
+                        return
+                    try:
+                        await self._journal.connection.publish(change.subject, next(bodies), headers=headers)
+                    except nats.errors.Error:  # the link broke: without its commit the batch counts for nothing
+                        return
+
+    async def _request(self, subject: str, body: bytes, headers: dict[str, str]) -> Msg | None:
+        """The server's answer; None when there is none in time, and what became of it is not known."""
+        try:
+            return await self._journal.connection.request(subject, body, timeout=self._journal.timeout_s, headers=headers)
+        except (nats.errors.Error, TimeoutError):
+            return None
+
+    def _answered(self, group: list[_Append], reply: Msg | None) -> None:
+        """Tell the callers of one publish or batch, if the answer settles it. Who lost is read from the journal."""
+        if reply is None:
+            return
+        answer = orjson.loads(reply.data)
+        if "error" not in answer:
+            last_seq = answer["seq"]
+            for append in reversed(group):
+                append.landed(last_seq)
+                last_seq -= append.count
+            APPENDED.inc(sum(append.count for append in group))
+        elif MEANING.get(answer["error"].get("err_code")) not in {"conflict", "landed", "again"}:
+            try:
+                raise_error(answer, self._journal.timeout_s)
+            except Problem as error:
+                for append in group:
+                    append.failed(error)
+
+    async def _settle(self, group: list[_Append]) -> None:
+        """Read where the subjects of a refused or uncertain group end: mine landed, a rival won, or nothing happened yet."""
+        subjects = [change.subject for append in group for change in append.changes]
+        try:
+            last = await self._journal.last(subjects)
+        except JournalBusy:
+            return
+        nothing = Stored(0, "", b"")
+        for append in group:
+            ends = [(change, last.get(change.subject, nothing)) for change in append.changes]
+            final, stored = ends[-1]
+            if stored.seq and decode(stored.body, stored.seq).id == final.last_id:
+                append.landed(stored.seq)
+                APPENDED.inc(append.count)
+            elif lost := [change.subject for change, end in ends if end.seq > change.expected_seq]:
+                CONFLICTS.inc()
+                append.failed(Conflict(lost))
+            elif shorter := [change.subject for change, end in ends if end.seq < change.expected_seq]:
+                self._broken = JournalDamaged(shorter[0], "it ends before an event that was acknowledged")
+                append.failed(self._broken)

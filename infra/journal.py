@@ -1,0 +1,189 @@
+"""The journal on NATS JetStream: its one stream, loading one entity's history, and the last message of many subjects.
+
+Appending is in group_commit.py, reading in order in journal_reader.py. Design: journal, rules 1, 3 and 7.
+"""
+
+import asyncio
+import itertools
+import secrets
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import nats.errors
+import orjson
+from nats.aio.client import Client
+from nats.aio.msg import Msg
+
+from events.envelope import Event, decode
+from infra.journal_errors import MEANING, JournalBusy, JournalDamaged, JournalFull, JournalRefused
+
+STREAM = "EKTP"
+STREAM_CONFIG = {
+    "name": STREAM,
+    "subjects": ["ektp.*.*.*"],
+    "storage": "file",
+    "retention": "limits",
+    "discard": "new",
+    "max_age": 0,
+    "max_bytes": -1,
+    "max_msgs": -1,
+    "max_msgs_per_subject": -1,
+    "num_replicas": 1,
+    "deny_delete": True,
+    "deny_purge": True,
+    "allow_direct": True,
+    "allow_atomic": True,
+    "allow_rollup_hdrs": False,
+}
+_LOAD_MAX = 1_000  # messages of one direct get; a longer history takes several
+_LAST_MAX = 500  # subjects of one direct get; the server answers at most 1,024
+_NO_MESSAGE = {"404"}
+_END_OF_BATCH = "204"
+
+
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """One message of the journal, as stored."""
+
+    seq: int
+    subject: str
+    body: bytes
+
+
+class Journal:
+    """Looking things up in the stream EKTP over one connection."""
+
+    def __init__(self, connection: Client, timeout_s: float = 5.0) -> None:
+        self.connection = connection
+        self.timeout_s = timeout_s
+        self._inbox = f"{connection.new_inbox()}"
+        self._tokens = itertools.count()
+        self._waiting: dict[str, _Answers] = {}
+        self._subscribed = False
+
+    async def create(self) -> None:
+        """Make the stream, or find it as it should be. Raises JournalRefused when it exists with another configuration."""
+        await self.api(f"STREAM.CREATE.{STREAM}", STREAM_CONFIG)
+
+    async def info(self) -> dict[str, Any]:
+        """The server's account of the stream: `state` (messages, first_seq, last_seq, num_deleted …), `config`."""
+        return await self.api(f"STREAM.INFO.{STREAM}", None)
+
+    async def last_seq(self) -> int:
+        """The journal's head: the sequence of its last event; 0 when it is empty."""
+        return int((await self.info())["state"]["last_seq"])
+
+    async def api(self, call: str, body: dict[str, Any] | None) -> dict[str, Any]:
+        """One request to the JetStream API. Raises JournalBusy, JournalFull, JournalRefused."""
+        payload = b"" if body is None else orjson.dumps(body)
+        try:
+            reply = await self.connection.request(f"$JS.API.{call}", payload, timeout=self.timeout_s)
+        except nats.errors.Error as error:
+            raise JournalBusy(self.timeout_s, "nothing") from error
+        answer: dict[str, Any] = orjson.loads(reply.data)
+        raise_error(answer, self.timeout_s)
+        return answer
+
+    async def load(self, subject: str) -> list[Event]:
+        """The whole history on one subject; empty when there is none.
+
+        Raises JournalDamaged when a hole shows (nats-server#8632 skips damaged records silently), JournalBusy.
+        """
+        history: list[Event] = []
+        pending, start = 1, 1
+        while pending:
+            query = {"seq": start, "next_by_subj": subject, "batch": _LOAD_MAX}
+            page, pending = await self._direct_get(query)
+            history += [decode(stored.body, stored.seq) for stored in page]
+            if pending and len(page) < _LOAD_MAX:
+                raise JournalDamaged(subject, f"{pending} later event(s) cannot be read")
+            start = page[-1].seq + 1 if page else start
+        for version, event in enumerate(history, 1):
+            if event.version != version:
+                raise JournalDamaged(subject, f"its event {version} cannot be read")
+        return history
+
+    async def last(self, subjects: Sequence[str]) -> dict[str, Stored]:
+        """The last message of each of these exact subjects that has one."""
+        found: dict[str, Stored] = {}
+        for start in range(0, len(subjects), _LAST_MAX):
+            query = {"multi_last": list(subjects[start : start + _LAST_MAX]), "batch": 2 * _LAST_MAX}
+            page, _ = await self._direct_get(query)
+            found |= {stored.subject: stored for stored in page}
+        return found
+
+    async def at(self, seq: int) -> Stored | None:
+        """The message at this position; None when the server has none to give there."""
+        page, _ = await self._direct_get({"seq": seq})
+        return page[0] if page else None
+
+    async def newest(self) -> Stored | None:
+        """The journal's last message; None when it is empty."""
+        page, _ = await self._direct_get({"last_by_subj": "ektp.>"})
+        return page[0] if page else None
+
+    async def _direct_get(self, query: dict[str, Any]) -> tuple[list[Stored], int]:
+        """(messages, how many more the server would have) of one direct get (ADR-31). Raises JournalBusy."""
+        if not self._subscribed:
+            self._subscribed = True
+            await self.connection.subscribe(f"{self._inbox}.*", cb=self._answered)
+        token = f"{next(self._tokens)}{secrets.token_hex(2)}"
+        answers = self._waiting[token] = _Answers(single="batch" not in query)
+        try:
+            async with asyncio.timeout(self.timeout_s):
+                await self.connection.publish(
+                    f"$JS.API.DIRECT.GET.{STREAM}", orjson.dumps(query), reply=f"{self._inbox}.{token}"
+                )
+                return await answers.done
+        except (TimeoutError, nats.errors.Error) as error:
+            raise JournalBusy(self.timeout_s, "nothing") from error
+        finally:
+            del self._waiting[token]
+
+    async def _answered(self, message: Msg) -> None:
+        answers = self._waiting.get(message.subject.rpartition(".")[2])
+        if answers:
+            answers.add(message)
+
+
+class _Answers:
+    """Gathers the messages of one direct get until the server says that there are no more."""
+
+    def __init__(self, single: bool) -> None:
+        self.done: asyncio.Future[tuple[list[Stored], int]] = asyncio.get_running_loop().create_future()
+        self._single = single
+        self._messages: list[Stored] = []
+
+    def add(self, message: Msg) -> None:
+        headers = message.headers or {}
+        status = headers.get("Status")
+        if self.done.done():
+            return
+        if status is None:
+            self._messages.append(Stored(int(headers["Nats-Sequence"]), headers["Nats-Subject"], message.data))
+            if self._single:
+                self.done.set_result((self._messages, 0))
+        elif status == _END_OF_BATCH:
+            self.done.set_result((self._messages, int(headers.get("Nats-Num-Pending", 0))))
+        elif status in _NO_MESSAGE and not self._messages:
+            self.done.set_result(([], 0))
+        elif status == "503":
+            self.done.set_exception(nats.errors.NoRespondersError())
+        else:  # a 404 after some messages: the server broke off (nats-server#8632)
+            why = f"{status} {headers.get('Description', '')}".strip()
+            self.done.set_exception(JournalDamaged(f"event after {self._messages[-1].seq}" if self._messages else "?", why))
+
+
+def raise_error(answer: dict[str, Any], waited_s: float) -> None:
+    """Raise the typed error in a JetStream answer, if it holds one (conflicts are the appender's own business)."""
+    error = answer.get("error")
+    if not error:
+        return
+    err_code, description = error.get("err_code", 0), error.get("description", "")
+    meaning = MEANING.get(err_code, "again" if error.get("code") == 503 else "ours")
+    if meaning == "full":
+        raise JournalFull(f"{err_code} {description}")
+    if meaning == "again":
+        raise JournalBusy(waited_s, "nothing")
+    raise JournalRefused(err_code, description)

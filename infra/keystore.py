@@ -1,0 +1,110 @@
+"""The keys of persons, outside journal, views and backups: whoever loses a key loses what was sealed with it, and no more.
+
+One random AES-256 key per resident, found by a keyed hash of the NIK. Sealing is AES-GCM (NIST SP 800-38D) with a random
+96-bit nonce in front; the associated data binds a blob to its event id, type and case. SQLite with `synchronous=FULL`:
+a key is on disk before anything sealed with it is; `secure_delete` overwrites a destroyed one.
+"""
+
+import os
+import secrets
+import sqlite3
+from base64 import b64decode, b64encode
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import ClassVar, NamedTuple
+
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+
+from events.problem import Problem
+from events.receipt import keyed_hash
+
+_NONCE_BYTES = 12
+_KEYS_IN_MEMORY = 20_000  # about 10 MB
+
+
+@dataclass(eq=False)
+class Erased(Problem):
+    """The person's key was destroyed; what was sealed with it cannot be read by anyone."""
+
+    code: ClassVar[str] = "erased"
+    status: ClassVar[int] = 410
+    sentence_id: ClassVar[str] = "Data pribadi ini sudah dihapus dan tidak dapat dibuka lagi."
+    sentence_en: ClassVar[str] = "These personal data were erased and cannot be opened any more."
+
+
+class Resident(NamedTuple):
+    """A resident's random id, and whether it was made just now."""
+
+    id: str
+    is_new: bool
+
+
+class Keystore:
+    """Residents and their keys. One process gets and creates (the writer); others may find and open."""
+
+    def __init__(self, path: Path, secret: bytes) -> None:
+        """`secret` keys the hash of a NIK: without it the file does not tell whose key is whose."""
+        self._secret = secret
+        self._db = sqlite3.connect(path, isolation_level=None)
+        path.chmod(0o600)
+        self._db.execute("pragma journal_mode=wal")
+        self._db.execute("pragma synchronous=full")
+        self._db.execute("pragma secure_delete=on")
+        self._db.execute("create table if not exists residents (nik_hash blob primary key, resident text unique, key blob)")
+        self._cipher = lru_cache(_KEYS_IN_MEMORY)(self._load_cipher)
+
+    def close(self) -> None:
+        self._db.close()
+
+    def resident(self, nik: str) -> str | None:
+        """The random id of the resident with this NIK; None when the NIK never came or was erased."""
+        row = self._db.execute("select resident from residents where nik_hash=?", (self._nik_hash(nik),)).fetchone()
+        return row[0] if row else None
+
+    def residents(self, niks: Iterable[str]) -> dict[str, Resident]:
+        """These residents, made where they are new: in one transaction, on disk when this returns."""
+        hashes = {nik: self._nik_hash(nik) for nik in niks}
+        found = {nik: Resident(resident, False) for nik, resident in self._known(hashes).items()}
+        new = [(hashes[nik], secrets.token_hex(12), os.urandom(32)) for nik in hashes if nik not in found]
+        if new:
+            self._db.execute("begin immediate")
+            self._db.executemany("insert or ignore into residents values (?, ?, ?)", new)
+            self._db.execute("commit")
+            made = self._known({nik: hashed for nik, hashed in hashes.items() if nik not in found})
+            found |= {nik: Resident(resident, True) for nik, resident in made.items()}
+        return found
+
+    def seal(self, resident: str, clear: bytes, bound_to: str) -> str:
+        """`clear` under the resident's key, in base 64. Raises Erased."""
+        nonce = os.urandom(_NONCE_BYTES)
+        return b64encode(nonce + self._cipher(resident).encrypt(nonce, clear, bound_to.encode())).decode()
+
+    def open(self, resident: str, sealed: str, bound_to: str) -> bytes:
+        """What `seal` sealed. Raises Erased, and cryptography's InvalidTag for a blob moved to another event."""
+        blob = b64decode(sealed)
+        return self._cipher(resident).decrypt(blob[:_NONCE_BYTES], blob[_NONCE_BYTES:], bound_to.encode())
+
+    def destroy(self, resident: str) -> None:
+        """Forget the person: key and NIK hash are overwritten on disk, in the write-ahead log too."""
+        self._db.execute("delete from residents where resident=?", (resident,))
+        self._db.execute("pragma wal_checkpoint(truncate)")
+        self._cipher.cache_clear()
+
+    def _nik_hash(self, nik: str) -> bytes:
+        return keyed_hash(self._secret, "nik", nik)
+
+    def _known(self, hashes: dict[str, bytes]) -> dict[str, str]:
+        found = {}
+        for nik, hashed in hashes.items():
+            row = self._db.execute("select resident from residents where nik_hash=?", (hashed,)).fetchone()
+            if row:
+                found[nik] = row[0]
+        return found
+
+    def _load_cipher(self, resident: str) -> AESGCM:
+        row = self._db.execute("select key from residents where resident=?", (resident,)).fetchone()
+        if row is None:
+            raise Erased
+        return AESGCM(row[0])

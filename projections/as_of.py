@@ -1,0 +1,55 @@
+"""What was true then, and what was known then: views folded afresh from the journal into a scratch database.
+
+`as_of` cuts by when things occurred, `as_recorded` by when the journal took them; both may be given. A correction applies
+to its event from that event's own time on, if it was recorded by then.
+"""
+
+import dataclasses
+from datetime import datetime
+
+import sqlalchemy as sa
+
+from events.envelope import Event, decode
+from infra.database import scratch_database
+from infra.journal import Journal
+from infra.journal_reader import read
+from projections import status
+from projections.runner import Projection
+
+
+async def fold(
+    journal: Journal,
+    live: sa.Engine,
+    projection: Projection,
+    until_seq: int,
+    as_of: datetime | None,
+    as_recorded: datetime | None,
+) -> sa.Engine:
+    """A scratch database with the rows of `projection` as of then. Ask it with the projection's own questions.
+
+    `live`: the running views, which know the corrections. Raises JournalDamaged.
+    """
+    with live.connect() as db:
+        corrected = status.corrections(db, as_recorded)
+    scratch = scratch_database()
+    projection.TABLES.create_all(scratch)
+    async for batch in read(journal, 0, until_seq):
+        events = [_as_corrected(decode(stored.body, stored.seq), corrected) for stored in batch]
+        with scratch.begin() as db:
+            projection.apply(db, [event for event in events if _counts(event, as_of, as_recorded)])
+        last = events[-1].recorded
+        if as_recorded and last and last > as_recorded:
+            break  # recorded times never go backwards
+    return scratch
+
+
+def _as_corrected(event: Event, corrected: dict[str, tuple[datetime | None, str | None]]) -> Event:
+    if event.id not in corrected:
+        return event
+    occurred, actor = corrected[event.id]
+    return dataclasses.replace(event, occurred=occurred or event.occurred, actor=actor or event.actor)
+
+
+def _counts(event: Event, as_of: datetime | None, as_recorded: datetime | None) -> bool:
+    assert event.recorded is not None
+    return (as_of is None or event.occurred <= as_of) and (as_recorded is None or event.recorded <= as_recorded)

@@ -1,0 +1,153 @@
+"""A running backbone: nats-server, writer and reader, started together, watched, and stopped together.
+
+Whoever holds the owner's lock of a data folder runs it: `ektp up`, or a single command for as long as it lasts. The
+children die with it (kill -9 included); a child that dies is started again, the server on the same port.
+"""
+
+import asyncio
+import contextlib
+import os
+import signal
+import socket
+import sys
+from asyncio.subprocess import DEVNULL, Process
+from pathlib import Path
+from typing import BinaryIO
+
+import structlog
+
+from events.offices import BACKBONE_ID
+from events.problem import Problem
+from infra import nats_server
+from infra.data_folder import DataFolder
+from infra.folder_lock import announce, withdraw
+from infra.journal import Journal
+from infra.nats_connection import connect
+from infra.nats_leftover import die_with_parent
+
+log = structlog.get_logger()
+
+_STOP_S_MAX = 4.0  # for writer and reader; what they had under way is found by its key
+_AGAIN_S = (0.2, 5.0)  # pause before a dead child is started again: at first, at most
+_LOG_BYTES_MAX = 10 << 20
+
+
+class Backbone:
+    """Start with `async with`, as holder of the owner's lock. Raises the typed problems of infra.nats_server.start."""
+
+    def __init__(self, folder: DataFolder, nats_port: int | None = None, http: socket.socket | None = None) -> None:
+        """`http`: a bound, listening socket for the reader."""
+        self.folder, self._http = folder, http
+        self._nats_port = nats_port
+        self.server: nats_server.NatsServer
+        self._parts: dict[str, Process] = {}
+        self._watches: list[asyncio.Task[None]] = []
+
+    async def __aenter__(self) -> "Backbone":
+        try:
+            self.server = await nats_server.start(self.folder, self._nats_port)
+            connection = await connect(self.folder, "writer", self.server.url)
+            await Journal(connection).create()
+            await connection.close()
+            for part in ("writer", "reader"):
+                await self._start(part)
+            await self._until_they_answer()
+        except BaseException:
+            await self._stop_all()
+            raise
+        announce(self.folder, self.server.url)
+        self._watches = [asyncio.create_task(self._watch_server())]
+        self._watches += [asyncio.create_task(self._watch(part)) for part in self._parts]
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        withdraw(self.folder)
+        for watch in self._watches:
+            watch.cancel()
+        await asyncio.gather(*self._watches, return_exceptions=True)
+        await self._stop_all()
+
+    async def _start(self, part: str) -> None:
+        arguments = [str(self.folder.path), self.server.url]
+        inherited: list[int] = []
+        if part == "reader" and self._http:
+            inherited = [self._http.fileno()]
+            arguments.append(str(self._http.fileno()))
+        with _log_file(self.folder, part) as output:
+            self._parts[part] = await asyncio.create_subprocess_exec(
+                sys.executable,
+                "-m",
+                f"services.{part}",
+                *arguments,
+                stdin=DEVNULL,
+                stdout=output,
+                stderr=output,
+                pass_fds=inherited,
+                start_new_session=True,  # Ctrl-C in the terminal is for us, who stop them in order
+                preexec_fn=die_with_parent(),
+            )
+
+    async def _until_they_answer(self) -> None:
+        connection = await connect(self.folder, "desk", self.server.url)
+        try:
+            for part, subject in (("writer", f"cmd.ektp.{BACKBONE_ID}.ping"), ("reader", f"ask.ektp.{BACKBONE_ID}.lag")):
+                for _ in range(600):
+                    if self._parts[part].returncode is not None:
+                        raise nats_server.ServerDidNotStart(str(_log_path(self.folder, part)), f"{part} ended")
+                    with contextlib.suppress(Exception):
+                        await connection.request(subject, timeout=1)
+                        break
+                    await asyncio.sleep(0.05)
+        finally:
+            await connection.close()
+
+    async def _watch(self, part: str) -> None:
+        """Start a dead part again, more slowly each time it dies at once."""
+        pause_s = _AGAIN_S[0]
+        while True:
+            started = asyncio.get_running_loop().time()
+            code = await self._parts[part].wait()
+            log.warning("restarting", part=part, exit_code=code)
+            pause_s = _AGAIN_S[0] if asyncio.get_running_loop().time() - started > 30 else min(pause_s * 2, _AGAIN_S[1])
+            await asyncio.sleep(pause_s)
+            await self._start(part)
+
+    async def _watch_server(self) -> None:
+        while True:
+            code = await self.server.wait()
+            log.warning("restarting", part="nats-server", exit_code=code)
+            pause_s = _AGAIN_S[0]
+            while True:
+                try:
+                    self.server = await nats_server.start(self.folder, self.server.port)
+                    break
+                except Problem as problem:  # a full disk, a port that someone took meanwhile: may pass
+                    log.error("nats-server does not start", says=str(problem))  # noqa: TRY400
+                    await asyncio.sleep(pause_s)
+                    pause_s = min(pause_s * 2, _AGAIN_S[1])
+
+    async def _stop_all(self) -> None:
+        """Reader and writer first, then the server, in good order."""
+        for process in self._parts.values():
+            with contextlib.suppress(ProcessLookupError):
+                process.send_signal(signal.SIGTERM)
+        waits = [asyncio.create_task(process.wait()) for process in self._parts.values()]
+        if waits:
+            await asyncio.wait(waits, timeout=_STOP_S_MAX)
+        for process in self._parts.values():
+            if process.returncode is None:
+                process.kill()
+                await process.wait()
+        if hasattr(self, "server"):
+            await self.server.stop()
+
+
+def _log_path(folder: DataFolder, part: str) -> Path:
+    return folder.endpoint.parent / f"{part}.log"
+
+
+def _log_file(folder: DataFolder, part: str) -> BinaryIO:
+    path = _log_path(folder, part)
+    begin_anew = path.exists() and path.stat().st_size > _LOG_BYTES_MAX
+    fd = os.open(path, os.O_WRONLY | os.O_CREAT | (os.O_TRUNC if begin_anew else os.O_APPEND), 0o600)
+    return open(fd, "ab")

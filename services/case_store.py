@@ -1,0 +1,133 @@
+"""Cases and residents' claims as the writer sees them: loaded from the journal, kept while they are in use, and the way
+back: an event sealed and encoded as a change of the journal."""
+
+from collections import OrderedDict
+from dataclasses import dataclass
+from functools import reduce
+from typing import TypeVar
+
+import orjson
+
+from events.envelope import Event, encode, subject
+from events.fact import split
+from events.offices import BACKBONE_ID
+from events.receipt import event_id
+from events.resident import CaseClaimed
+from infra.group_commit import Change, GroupCommit
+from infra.journal import Journal
+from infra.keystore import Keystore
+from services.application import State, evolve
+
+T = TypeVar("T")
+_HELD_MAX = 50_000  # cases and claims in memory; about 2 KB each
+
+
+@dataclass(frozen=True, slots=True)
+class HeldCase:
+    """A case and the position of its last event (0: never submitted)."""
+
+    state: State
+    last_seq: int
+
+
+NEVER_SUBMITTED = HeldCase(State(), 0)
+
+
+@dataclass(frozen=True, slots=True)
+class HeldClaims:
+    """The subjects of all cases that a resident ever claimed, oldest first, and the position of the last claim."""
+
+    cases: tuple[str, ...] = ()
+    last_seq: int = 0
+
+
+def case_subject(office: str, case: str) -> str:
+    return subject(office, "application", case)
+
+
+def resident_subject(resident: str) -> str:
+    return subject(BACKBONE_ID, "resident", resident)
+
+
+class CaseStore:
+    """Loads and holds; the newest in use stay. Only the writer appends, so what is held is true until it says otherwise."""
+
+    def __init__(self, journal: Journal, commits: GroupCommit, keystore: Keystore) -> None:
+        self.journal, self.commits, self.keystore = journal, commits, keystore
+        self._cases: OrderedDict[str, HeldCase] = OrderedDict()
+        self._claims: OrderedDict[str, HeldClaims] = OrderedDict()
+
+    def held_case(self, subject: str) -> HeldCase | None:
+        """The case if it is in memory."""
+        return self._cases.get(subject)
+
+    def held_claims(self, resident: str) -> HeldClaims | None:
+        """The claims if they are in memory."""
+        return self._claims.get(resident)
+
+    async def case(self, subject: str) -> HeldCase:
+        """The case on this subject. Raises JournalDamaged, JournalBusy."""
+        held = self._cases.get(subject)
+        if held is None:
+            history = await self.journal.load(subject)
+            held = HeldCase(reduce(evolve, history, State()), history[-1].seq) if history else NEVER_SUBMITTED
+            self.hold_case(subject, held)
+        return held
+
+    async def claims(self, resident: str) -> HeldClaims:
+        """The resident's claims. Raises JournalDamaged, JournalBusy."""
+        held = self._claims.get(resident)
+        if held is None:
+            history = await self.journal.load(resident_subject(resident))
+            cases = tuple(
+                case_subject(event.fact.office, event.fact.case) for event in history if isinstance(event.fact, CaseClaimed)
+            )
+            held = HeldClaims(cases, history[-1].seq) if history else HeldClaims()
+            self.hold_claims(resident, held)
+        return held
+
+    def hold_case(self, subject: str, held: HeldCase) -> None:
+        _hold(self._cases, subject, held)
+
+    def hold_claims(self, resident: str, held: HeldClaims) -> None:
+        _hold(self._claims, resident, held)
+
+    def forget(self, *subjects: str) -> None:
+        """These moved on without us, or may have: load them afresh next time."""
+        for moved in subjects:
+            self._cases.pop(moved, None)
+            self._claims.pop(moved.rpartition(".")[2], None)
+
+    def change(self, subject: str, expected_seq: int, events: list[Event], resident: str) -> Change:
+        """Events of one subject as they go into the journal, personal fields sealed with the resident's key."""
+        return Change(subject, expected_seq, [self._body(event, resident) for event in events], events[-1].id)
+
+    def _body(self, event: Event, resident: str) -> bytes:
+        public, personal = split(event.fact)
+        if personal:
+            bound_to = f"{event.id} {event.fact.TYPE} {event.entity_id}"
+            public["sealed"] = self.keystore.seal(resident, orjson.dumps(personal), bound_to)
+        return encode(event, public)
+
+
+def claim(submitted: Event, version: int, resident: str) -> Event:
+    """The resident's claim that stands or falls together with this submission."""
+    fact = CaseClaimed(case=submitted.entity_id, office=submitted.place)
+    return Event(
+        id=event_id(submitted.id, 1),
+        place=BACKBONE_ID,
+        entity_id=resident,
+        version=version,
+        occurred=submitted.occurred,
+        fact=fact,
+        actor=submitted.actor,
+        causation=submitted.causation,
+        correlation=submitted.correlation,
+    )
+
+
+def _hold(held: "OrderedDict[str, T]", name: str, value: T) -> None:
+    held[name] = value
+    held.move_to_end(name)
+    if len(held) > _HELD_MAX:
+        held.popitem(last=False)

@@ -1,0 +1,169 @@
+"""How a command reaches its backbone: the one that runs on the data folder, or one started for as long as it lasts."""
+
+import asyncio
+import secrets
+import time
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, ClassVar
+
+import nats.errors
+import orjson
+from nats.aio.client import Client
+from nats.aio.msg import Msg
+from pydantic import BaseModel
+
+from events.offices import BACKBONE_ID, office
+from events.problem import Lang, Problem
+from events.receipt import office_of, parse_receipt
+from infra.data_folder import DataFolder, open_folder
+from infra.folder_lock import OwnerLock, endpoint, take_owner, try_owner, users_exclusive, users_shared
+from infra.journal import Journal
+from infra.nats_connection import connect
+from services.answering import PROBLEM_HEADER
+from services.backbone import Backbone
+from services.command_service import KEY_HEADER
+from services.commands import AnyCommand, Submit
+
+GONE_S_MAX = 30.0
+
+
+@dataclass(eq=False)
+class BackboneGone(Problem):
+    """The backbone went away and did not come back; whether the last request was done is not known."""
+
+    waited_s: float
+    code: ClassVar[str] = "backbone_gone"
+    status: ClassVar[int] = 503
+    retryable: ClassVar[bool] = True
+    sentence_id: ClassVar[str] = "Layanan e-KTP tidak menjawab selama {waited_s:.0f} detik. Jalankan: ektp up, lalu ulangi."
+    sentence_en: ClassVar[str] = "The backbone has not answered for {waited_s:.0f} s. Run: ektp up, then try again."
+
+
+@dataclass(eq=False)
+class Told(Problem):
+    """A problem as the backbone told it: its code and sentences are those of the reply."""
+
+    reply: dict[str, Any]
+
+    @property
+    def code(self) -> str:  # type: ignore[override]
+        return str(self.reply["code"])
+
+    def message(self, lang: Lang) -> str:
+        return str(self.reply[f"message_{lang}"])
+
+    def document(self) -> dict[str, Any]:
+        return self.reply
+
+
+class Desk:
+    """Commands and questions to one backbone; comes back to it when it went away for less than 30 s."""
+
+    def __init__(self, folder: DataFolder) -> None:
+        self.folder = folder
+        self._connection: Client | None = None
+        self._url = ""
+        self._lost = asyncio.Event()
+
+    async def command(self, command: AnyCommand, key: str | None = None) -> dict[str, Any]:
+        """Have it done, once. `key`: the caller's idempotency key; not given: this call is a new command."""
+        place = office(command.office) if isinstance(command, Submit) else office_of(parse_receipt(command.receipt))
+        payload = command.model_dump_json(exclude_none=True).encode()
+        return await self.request(f"cmd.ektp.{place.code}.{command.command}", payload, key or secrets.token_hex(16))
+
+    async def ask(self, question: str, body: BaseModel | None = None) -> dict[str, Any]:
+        """The answer to a question (services.question_service)."""
+        payload = body.model_dump_json(exclude_none=True).encode() if body else b""
+        return await self.request(f"ask.ektp.{BACKBONE_ID}.{question}", payload, timeout_s=130)
+
+    async def request(self, subject: str, payload: bytes, key: str = "", timeout_s: float = 20) -> dict[str, Any]:
+        """One request, sent again with the same key while nobody answers. Raises Told, BackboneGone."""
+        asked = time.monotonic()
+        while True:
+            try:
+                reply = await self._send(subject, payload, key, timeout_s)
+                break
+            except (nats.errors.Error, OSError, TimeoutError):
+                if time.monotonic() - asked > GONE_S_MAX:
+                    raise BackboneGone(time.monotonic() - asked) from None
+                await asyncio.sleep(0.2)
+        answer: dict[str, Any] = orjson.loads(reply.data)
+        if reply.headers and PROBLEM_HEADER in reply.headers:
+            raise Told(answer)
+        return answer
+
+    async def journal(self) -> Journal:
+        """The journal, to read."""
+        return Journal(await self.connection())
+
+    async def connection(self) -> Client:
+        """A living connection to where the backbone is now. Raises nats' errors, OSError, TimeoutError."""
+        there = endpoint(self.folder)
+        if there is None:
+            raise nats.errors.NoServersError
+        if self._connection is None or self._url != there.url or not self._connection.is_connected:
+            await self.close()
+            self._lost = asyncio.Event()
+            self._connection = await connect(self.folder, "desk", there.url, timeout_s=2, disconnected=self._lost.set)
+            self._url = there.url
+        return self._connection
+
+    async def close(self) -> None:
+        if self._connection:
+            await self._connection.close()
+            self._connection = None
+
+    async def _send(self, subject: str, payload: bytes, key: str, timeout_s: float) -> Msg:
+        """One try. A broken link ends it at once: nobody would answer any more."""
+        connection = await self.connection()
+        request = asyncio.ensure_future(
+            connection.request(subject, payload, timeout_s, headers={KEY_HEADER: key} if key else None)
+        )
+        lost = asyncio.ensure_future(self._lost.wait())
+        await asyncio.wait({request, lost}, return_when=asyncio.FIRST_COMPLETED)
+        lost.cancel()
+        if not request.done():
+            request.cancel()
+            raise nats.errors.ConnectionClosedError
+        return await request
+
+
+@asynccontextmanager
+async def at_desk(data: Path) -> AsyncIterator[Desk]:
+    """A desk at the backbone of this folder: the running one, else one started for as long as the command lasts.
+
+    Decided once, here. A starter waits, when it is done, for the commands that use what it started.
+    Raises the problems of open_folder and of starting.
+    """
+    folder = open_folder(data)
+    found = Desk(folder)
+    async with AsyncExitStack() as using:
+        await using.enter_async_context(users_shared(folder))
+        owner = await _owner(folder)
+        if owner is None:
+            using.push_async_callback(found.close)
+            yield found
+            return
+        with owner:
+            async with Backbone(folder), AsyncExitStack() as stopping:
+                try:
+                    yield found
+                finally:
+                    await found.close()
+                    await using.aclose()
+                    await stopping.enter_async_context(users_exclusive(folder))
+
+
+async def _owner(folder: DataFolder) -> OwnerLock | None:
+    """The right to start a backbone; None when one serves. Waits for one that is starting or stopping."""
+    deadline = time.monotonic() + GONE_S_MAX
+    while (owner := try_owner(folder)) is None:
+        if endpoint(folder):
+            return None
+        if time.monotonic() > deadline:
+            return await take_owner(folder, 0)  # raises SecondBackbone, which names the holder
+        await asyncio.sleep(0.05)
+    return owner

@@ -1,0 +1,101 @@
+"""What `ektp doctor` looks at. A remark is a check with ok true; ok false only where something is wrong now."""
+
+import shutil
+from dataclasses import dataclass
+
+from events.envelope import decode
+from events.offices import BACKBONE_ID
+from events.problem import Problem
+from infra.data_folder import DataFolder, free_bytes
+from infra.journal import STREAM_CONFIG, Journal
+from infra.nats_configuration import batch_directories
+from services.cli.desk import Desk
+
+FREE_MIB_MIN, FREE_PERCENT_MIN = 1024, 5
+BATCH_DIRECTORIES_MAX = 100  # 50 may be in flight; more stay behind (nats-server#8472) and cost the server's start
+LAG_EVENTS_MAX = 10_000
+
+
+@dataclass
+class Check:
+    """One thing that was looked at."""
+
+    name: str
+    ok: bool
+    says: str
+
+
+async def examine(desk: Desk) -> list[Check]:
+    """All checks of a running backbone. A part that does not answer is a failed check, not an error."""
+    journal = await desk.journal()
+    return [
+        *await _journal(journal),
+        await _clock(journal),
+        await _answers(desk, "writer", f"cmd.ektp.{BACKBONE_ID}.ping"),
+        await _views(desk),
+        _disk(desk.folder),
+        _keys(desk.folder),
+        _batches(desk.folder),
+    ]
+
+
+async def _journal(journal: Journal) -> list[Check]:
+    try:
+        info = await journal.info()
+    except Problem as problem:
+        return [Check("journal", False, problem.message("en"))]
+    state, config = info["state"], info["config"]
+    holes = state.get("num_deleted", 0) or state["last_seq"] - state["messages"]
+    wrong = sorted(key for key, value in STREAM_CONFIG.items() if value and config.get(key) != value)
+    return [
+        Check("journal", not holes, f"{state['messages']} events, last {state['last_seq']}, {holes} missing"),
+        Check("journal settings", not wrong, f"differ: {', '.join(wrong)}" if wrong else "as they should be"),
+    ]
+
+
+async def _clock(journal: Journal) -> Check:
+    newest = await journal.newest()
+    if newest is None:
+        return Check("clock", True, "no event yet")
+    recorded = decode(newest.body, newest.seq).recorded
+    assert recorded is not None
+    ahead_s = (recorded - type(recorded).now(recorded.tzinfo)).total_seconds()
+    says = f"last event recorded {recorded.isoformat(timespec='seconds')}"
+    behind = ahead_s >= 60
+    return Check("clock", not behind, f"{says}: this computer's clock is {ahead_s:.0f} s behind it" if behind else says)
+
+
+async def _answers(desk: Desk, name: str, subject: str) -> Check:
+    try:
+        await desk.request(subject, b"", timeout_s=5)
+    except Problem as problem:
+        return Check(name, False, problem.message("en"))
+    return Check(name, True, "answers")
+
+
+async def _views(desk: Desk) -> Check:
+    try:
+        lag = await desk.ask("lag")
+    except Problem as problem:
+        return Check("views", False, problem.message("en"))
+    if lag["stopped_by"]:
+        return Check("views", False, f"stopped at {lag['position']}: {lag['stopped_by']['message_en']}")
+    return Check("views", lag["lag_events"] <= LAG_EVENTS_MAX, f"at {lag['position']}, {lag['lag_events']} events behind")
+
+
+def _disk(folder: DataFolder) -> Check:
+    free_mib = free_bytes(folder) >> 20
+    percent = 100 * free_bytes(folder) / shutil.disk_usage(folder.path).total
+    return Check("disk", free_mib >= FREE_MIB_MIN and percent >= FREE_PERCENT_MIN, f"{free_mib} MiB free ({percent:.0f} %)")
+
+
+def _keys(folder: DataFolder) -> Check:
+    open_to_others = [path.name for path in (folder.keys, *folder.keys.iterdir()) if path.stat().st_mode & 0o077]
+    if open_to_others:
+        return Check("keys", False, f"others may read: {', '.join(open_to_others)}; run: chmod -R go= {folder.keys}")
+    return Check("keys", True, "ours alone")
+
+
+def _batches(folder: DataFolder) -> Check:
+    count = batch_directories(folder)
+    return Check("batches", count <= BATCH_DIRECTORIES_MAX, f"{count} left-over directories in the server's store")

@@ -1,0 +1,146 @@
+"""What all commands of `ektp` share: --data, --json, --lang; one document on stdout, one sentence for an error, exit codes.
+
+Exit codes (contract section 1): 0 done; 1 refused, failed or something found; 2 unknown or missing options; 3 import with
+rejected rows.
+"""
+
+import asyncio
+import inspect
+import os
+import sys
+import traceback
+from collections.abc import Callable, Coroutine
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Annotated, Any, ClassVar, cast
+
+import orjson
+import typer
+from pydantic import ValidationError
+from rich.console import Console
+
+from events.calendar import CALENDAR_V1
+from events.problem import Lang, Problem
+from services.answering import Unexpected, problem_of
+
+Data = Annotated[Path, typer.Option("--data", envvar="EKTP_DATA", help="The data folder.")]
+Json = Annotated[bool, typer.Option("--json", help="One JSON document on stdout, whatever happens.")]
+Language = Annotated[str, typer.Option("--lang", envvar="EKTP_LANG", help="id or en.")]
+_COMMON = {"data": (Data, Path("data")), "json": (Json, False), "lang": (Language, "id")}
+
+
+@dataclass(eq=False)
+class InvalidInstant(Problem):
+    """Not an instant."""
+
+    text: str
+    code: ClassVar[str] = "invalid_instant"
+    sentence_id: ClassVar[str] = "{text} bukan waktu. Tulis seperti 2026-11-24T09:30 (waktu Jakarta) atau dengan +07:00."
+    sentence_en: ClassVar[str] = "{text} is not an instant. Write it as 2026-11-24T09:30 (Jakarta time) or with +07:00."
+
+
+@dataclass(eq=False)
+class InvalidLang(Problem):
+    """Only two languages are spoken here."""
+
+    lang: str
+    code: ClassVar[str] = "invalid_lang"
+    sentence_id: ClassVar[str] = "Bahasa {lang} tidak ada. Pilih id atau en."
+    sentence_en: ClassVar[str] = "There is no language {lang}. Choose id or en."
+
+
+@dataclass(eq=False)
+class InvalidRequestLine(Problem):
+    """Unknown or missing options; the usage is on stderr."""
+
+    code: ClassVar[str] = "usage"
+    status: ClassVar[int] = 400
+    sentence_id: ClassVar[str] = "Opsi tidak dikenal atau kurang. Lihat: ektp PERINTAH --help."
+    sentence_en: ClassVar[str] = "Unknown or missing options. See: ektp COMMAND --help."
+
+
+@dataclass(frozen=True)
+class Session:
+    """One call of `ektp`: where, and how to answer."""
+
+    data: Path
+    json: bool
+    lang: Lang
+
+    @property
+    def out(self) -> Console:
+        """stdout for a person; nothing is coloured or moved unless it is a terminal."""
+        return Console(highlight=False, soft_wrap=True, quiet=self.json)
+
+    @property
+    def progress(self) -> Console:
+        """stderr for progress bars; quiet when it is not a terminal."""
+        return Console(stderr=True, quiet=not sys.stderr.isatty())
+
+    def document(self, document: dict[str, Any]) -> None:
+        """The answer for a program, if one asks."""
+        if self.json:
+            sys.stdout.write(orjson.dumps(document).decode() + "\n")
+
+    def say(self, text_id: str, text_en: str) -> None:
+        """The answer for a person."""
+        self.out.print(text_id if self.lang == "id" else text_en, markup=False)
+
+
+def instant(text: str | None) -> datetime | None:
+    """ISO 8601; without an offset it is Jakarta time. Raises InvalidInstant."""
+    if text is None:
+        return None
+    try:
+        read = datetime.fromisoformat(text)
+    except ValueError:
+        raise InvalidInstant(text) from None
+    return read.replace(tzinfo=CALENDAR_V1.zone) if read.tzinfo is None else read
+
+
+def ektp_command(app: typer.Typer, name: str) -> Callable[[Callable[..., Coroutine[Any, Any, int | None]]], None]:
+    """Register an async function as a command: its first argument is the Session, its result the exit code (None: 0)."""
+
+    def register(function: Callable[..., Coroutine[Any, Any, int | None]]) -> None:
+        own = list(inspect.signature(function, eval_str=True).parameters.values())[1:]
+        common = [
+            inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=annotation)
+            for name, (annotation, default) in _COMMON.items()
+        ]
+
+        def call(data: Path, json: bool, lang: str, **arguments: Any) -> None:
+            raise typer.Exit(_run(function, data, json, lang, arguments))
+
+        parameters = [parameter.replace(kind=inspect.Parameter.KEYWORD_ONLY) for parameter in own] + common
+        call.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+        call.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
+        call.__doc__ = function.__doc__
+        app.command(name)(call)
+
+    return register
+
+
+def _run(function: Any, data: Path, json: bool, lang: str, arguments: dict[str, Any]) -> int:
+    session = Session(data, json, cast(Lang, lang if lang in {"id", "en"} else "id"))
+    try:
+        if session.lang != lang:
+            raise InvalidLang(lang)
+        return asyncio.run(function(session, **arguments)) or 0
+    except (Problem, ValidationError) as error:
+        tell(session.json, session.lang, problem_of(error))
+    except KeyboardInterrupt:
+        return 130
+    except Exception as error:
+        if os.environ.get("EKTP_DEBUG"):
+            traceback.print_exc()
+        tell(session.json, session.lang, Unexpected(f"{type(error).__name__}"))
+    return 1
+
+
+def tell(json: bool, lang: Lang, problem: Problem) -> None:
+    """An error, to a program as a document on stdout, to a person as a sentence on stderr."""
+    if json:
+        sys.stdout.write(orjson.dumps({"error": problem.document()}, default=str).decode() + "\n")
+    else:
+        Console(stderr=True, highlight=False, soft_wrap=True).print(problem.message(lang), markup=False)

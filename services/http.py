@@ -1,0 +1,72 @@
+"""HTTP on loopback: for now liveness, readiness and metrics. Pages and the API are added here by their own files."""
+
+import socket
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import uvicorn
+from fastapi import FastAPI, Response
+from fastapi.responses import JSONResponse
+from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+
+from infra.metrics import REGISTRY
+
+LAG_EVENTS_MAX = 10_000  # a reader further behind than this is not ready
+
+
+def http_app(lag: Callable[[], Awaitable[dict[str, Any]]], writer_metrics: Callable[[], Awaitable[bytes]]) -> FastAPI:
+    """`lag` as Questions.lag; `writer_metrics` in the Prometheus text format. Both raise when their part is away."""
+    app = FastAPI(title="e-KTP backbone", docs_url=None, redoc_url=None)
+
+    @app.get("/livez")
+    async def livez() -> dict[str, bool]:
+        """The process runs."""
+        return {"ok": True}
+
+    @app.get("/readyz")
+    async def readyz() -> JSONResponse:
+        """The journal answers, the writer answers, and the views are near the journal's head."""
+        reasons = []
+        try:
+            known = await lag()
+            if known["stopped_by"]:
+                reasons.append(known["stopped_by"]["message_en"])
+            if known["lag_events"] > LAG_EVENTS_MAX:
+                reasons.append(f"the views lag {known['lag_events']} events behind")
+        except Exception as error:
+            reasons.append(f"journal: {error or type(error).__name__}")
+        try:
+            await writer_metrics()
+        except Exception as error:
+            reasons.append(f"writer: {error or type(error).__name__}")
+        return JSONResponse({"ok": not reasons, "reasons": reasons}, status_code=503 if reasons else 200)
+
+    @app.get("/metrics")
+    async def metrics() -> Response:
+        """Prometheus text: this process, and the writer where it answers."""
+        text = generate_latest(REGISTRY)
+        try:
+            text += await writer_metrics()
+        except Exception:
+            text += b"# the writer does not answer\n"
+        return Response(text, media_type=CONTENT_TYPE_LATEST)
+
+    return app
+
+
+class HttpServer(uvicorn.Server):
+    """Uvicorn inside the reader, which has its own signal handling."""
+
+    def __init__(self, app: FastAPI, listening: socket.socket) -> None:
+        super().__init__(uvicorn.Config(app, log_config=None, access_log=False))
+        self._listening = listening
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """None are captured."""
+        yield
+
+    async def run(self) -> None:  # type: ignore[override]
+        """Serve until `should_exit` is set."""
+        await self.serve([self._listening])

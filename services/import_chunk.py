@@ -1,0 +1,254 @@
+"""One chunk of register rows: which are there already, which are new facts, which are rejected; and their one append.
+
+A row is known by office, case, event and time: its event id is a keyed hash of these, so a second import finds it there.
+The case is looked up before the keystore, so that a row of an erased person makes no new one.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, Literal
+
+from events.envelope import Event
+from events.offices import OFFICES
+from events.problem import Problem
+from events.receipt import case_id, keyed_hash, receipt
+from infra.journal_errors import JournalBusy
+from infra.keystore import Resident
+from services import refusals
+from services.application import Request, Rules, State, decide, evolve
+from services.case_store import NEVER_SUBMITTED, CaseStore, HeldCase, HeldClaims, case_subject, claim, resident_subject
+from services.commands import Advance, AnyCommand, Cancel, Return, Submit
+from services.register_row import RegisterRow, check
+from services.row_rejections import CaseDiffers, EarlierRowRejected, NotSubmitted, RowRejected
+
+RawRows = Sequence[tuple[int, Sequence[str]]]  # line in the file, cells in the order of register_row.COLUMNS
+_ADVANCE: dict[str, Literal["record", "queue", "print", "collect"]] = {
+    "recorded": "record",
+    "queued": "queue",
+    "printed": "print",
+    "collected": "collect",
+}
+
+
+@dataclass
+class Outcome:
+    """What became of a chunk: events stored (claims not counted), rows that were there, and lines that were not taken."""
+
+    added: int = 0
+    already_there: int = 0
+    rejected: list[tuple[int, Problem]] = field(default_factory=list)
+
+
+@dataclass
+class _Case:
+    """A case while its rows are decided: as the journal has it, and what comes on top."""
+
+    held: HeldCase
+    state: State
+    events: list[Event] = field(default_factory=list)
+
+
+@dataclass
+class _Claims:
+    """A resident's claims, likewise."""
+
+    held: HeldClaims
+    cases: tuple[str, ...]
+    events: list[Event] = field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True)
+class _BadRow:
+    line: int
+    name: tuple[str, str]  # (office, case) as written
+    problem: Problem
+
+
+@dataclass(frozen=True, slots=True)
+class _Row:
+    line: int
+    cells: Sequence[str]
+    row: RegisterRow
+    receipt: str
+    subject: str
+
+
+async def decide_chunk(
+    store: CaseStore,
+    secret: bytes,
+    rules: Rules,
+    now: datetime,
+    raw_rows: RawRows,
+    rejected_cases: Iterable[tuple[str, str]],
+) -> "Chunk":
+    """What these rows come to, given the (office, case) that were rejected earlier in the run. Nothing is stored yet.
+
+    Raises JournalBusy, JournalDamaged.
+    """
+    chunk = Chunk(store, secret, rules, now, set(rejected_cases))
+    rows = [chunk.check(line, cells) for line, cells in raw_rows]
+    await chunk.look_up([row for row in rows if isinstance(row, _Row)])
+    for row in rows:
+        chunk.decide(row)
+    return chunk
+
+
+class Chunk:
+    """Use decide_chunk, then `append`."""
+
+    def __init__(
+        self, store: CaseStore, secret: bytes, rules: Rules, now: datetime, rejected_cases: set[tuple[str, str]]
+    ) -> None:
+        self._store, self._secret, self._rules, self._now = store, secret, rules, now
+        self.rejected_cases = rejected_cases
+        self.outcome = Outcome()
+        self._cases: dict[str, _Case] = {}  # by subject
+        self._residents: dict[str, Resident] = {}  # by NIK, of those who submit in this chunk
+        self._claims: dict[str, _Claims] = {}  # by resident
+        self._names: dict[tuple[str, str], tuple[str, str]] = {}  # (office, case): receipt, subject
+
+    def check(self, line: int, cells: Sequence[str]) -> _Row | _BadRow:
+        """The row if it can have happened, else why not."""
+        try:
+            row = check(cells, self._now)
+        except RowRejected as problem:
+            return _BadRow(line, (cells[1], cells[0]), problem)
+        name = (row.office, row.case)
+        if name not in self._names:
+            derived = receipt(self._secret, OFFICES[row.office], "case", row.case)
+            self._names[name] = (derived, case_subject(row.office, case_id(derived)))
+        return _Row(line, cells, row, *self._names[name])
+
+    async def look_up(self, rows: Sequence[_Row]) -> None:
+        """Load what the journal has of these rows' cases, then of the residents who submit."""
+        subjects = dict.fromkeys(row.subject for row in rows)
+        unknown = [subject for subject in subjects if self._store.held_case(subject) is None]
+        stored = await self._store.journal.last(unknown) if unknown else {}
+        for subject in unknown:
+            if subject not in stored:  # one look-up for all tells that these need no load
+                self._store.hold_case(subject, NEVER_SUBMITTED)
+        for subject in subjects:
+            held = await self._store.case(subject)
+            self._cases[subject] = _Case(held, held.state)
+        submitting = {
+            row.row.nik for row in rows if row.row.event == "submitted" and not self._cases[row.subject].held.last_seq
+        }
+        self._residents = self._store.keystore.residents(submitting)
+        for resident in self._residents.values():
+            claims = HeldClaims() if resident.is_new else await self._store.claims(resident.id)
+            self._claims[resident.id] = _Claims(claims, claims.cases)
+            for subject in claims.cases:
+                if subject not in self._cases:
+                    held = await self._store.case(subject)
+                    self._cases[subject] = _Case(held, held.state)
+
+    def decide(self, row: _Row | _BadRow) -> None:
+        """One row: a new event on top of its case, or there already, or rejected, and with it what follows."""
+        if isinstance(row, _BadRow):
+            self._reject(row.line, row.name, row.problem)
+            return
+        name = (row.row.office, row.row.case)
+        try:
+            if name in self.rejected_cases:
+                raise EarlierRowRejected
+            event = self._event(row)
+        except Problem as problem:
+            self._reject(row.line, name, problem)
+            return
+        if event is None:
+            self.outcome.already_there += 1
+            return
+        self.outcome.added += 1
+        case = self._cases[row.subject]
+        case.events.append(event)
+        case.state = evolve(case.state, event)
+        if event.version == 1:
+            resident = self._residents[row.row.nik].id
+            claims = self._claims[resident]
+            claims.events.append(claim(event, len(claims.cases) + 1, resident))
+            claims.cases = (*claims.cases, row.subject)
+
+    async def append(self) -> None:
+        """Store everything of the chunk, or nothing. Raises Conflict and the journal's other errors."""
+        cases = {subject: case for subject, case in self._cases.items() if case.events}
+        claims = {resident: claims for resident, claims in self._claims.items() if claims.events}
+        changes = [
+            self._store.change(subject, case.held.last_seq, case.events, case.state.resident)
+            for subject, case in cases.items()
+        ] + [
+            self._store.change(resident_subject(resident), claim.held.last_seq, claim.events, resident)
+            for resident, claim in claims.items()
+        ]
+        if not changes:
+            return
+        try:
+            seqs = iter(await self._store.commits.append(*changes))
+        except JournalBusy:  # it may have been stored: load afresh next time
+            self._store.forget(*(change.subject for change in changes))
+            raise
+        for subject, case in cases.items():
+            self._store.hold_case(subject, HeldCase(case.state, [next(seqs) for _ in case.events][-1]))
+        for resident, claimed in claims.items():
+            self._store.hold_claims(resident, HeldClaims(claimed.cases, [next(seqs) for _ in claimed.events][-1]))
+
+    def _reject(self, line: int, name: tuple[str, str], problem: Problem) -> None:
+        self.rejected_cases.add(name)
+        self.outcome.rejected.append((line, problem))
+
+    def _event(self, row: _Row) -> Event | None:
+        """What the row says happened; None when the journal has it. Raises the reason to reject it."""
+        registered, state = row.row, self._cases[row.subject].state
+        submits = registered.event == "submitted"
+        if state.stage is None and not submits:
+            raise NotSubmitted
+        resident = self._residents[registered.nik].id if submits and state.stage is None else state.resident
+        name = (registered.office, registered.case, registered.event, registered.at.isoformat())
+        request = Request(
+            event_id=keyed_hash(self._secret, "row", *name).hex(),
+            digest=keyed_hash(self._secret, "digest", *row.cells, size=12).hex(),
+            receipt=row.receipt,
+            command=_command(registered, row.receipt),
+            causation="import",
+            resident=resident,
+        )
+        others = [self._cases[case].state for case in self._claims[resident].cases] if state.stage is None else ()
+        try:
+            events = decide(request, state, self._rules, self._now, others)
+        except refusals.KeyReused:
+            raise refusals.RowDiffers from None
+        if not events:
+            return None
+        if state.stage is not None:
+            self._same_case(registered, state)
+        return events[0]
+
+    def _same_case(self, row: RegisterRow, state: State) -> None:
+        """A later row names the kind and the NIK with which its case was submitted."""
+        if row.kind is not state.kind:
+            raise CaseDiffers("kind")
+        known = self._residents.get(row.nik)
+        if (known.id if known else self._store.keystore.resident(row.nik)) != state.resident:
+            raise CaseDiffers("nik")
+
+
+def _command(row: RegisterRow, receipt: str) -> AnyCommand:
+    """The command that the row stands for; its fields were checked with the row, to the same bounds."""
+    common: dict[str, Any] = {
+        "at": row.at,
+        "actor": row.actor or None,
+        "serial": row.serial or None,
+        "reason": row.reason or None,
+    }
+    match row.event:
+        case "submitted":
+            return Submit.model_construct(
+                **common, office=row.office, nik=row.nik, name=row.name, kind=row.kind, born=row.born
+            )
+        case "returned":
+            assert row.back_to
+            return Return.model_construct(**common, receipt=receipt, to=row.back_to)
+        case "cancelled":
+            return Cancel.model_construct(**common, receipt=receipt)
+        case _:
+            return Advance.model_construct(**common, receipt=receipt, command=_ADVANCE[row.event])

@@ -1,0 +1,65 @@
+"""The reader: runs the views, answers questions, serves HTTP. `python -m services.reader DIR URL [HTTP_PORT]`."""
+
+import asyncio
+import signal
+import socket
+import sys
+from pathlib import Path
+
+from events.offices import BACKBONE_ID
+from infra.data_folder import open_folder
+from infra.database import open_database
+from infra.journal import Journal
+from infra.keystore import Keystore
+from infra.logs import configure_logs
+from infra.nats_connection import broker, connect
+from projections import status
+from projections.runner import Runner
+from services.answering import Answering, Answers
+from services.question_service import Questions, serve_questions
+
+VIEWS = (status,)
+
+
+async def serve(data: Path, url: str, listening: socket.socket | None) -> None:
+    """Follow the journal and answer until SIGTERM; then finish what is under way and end."""
+    folder = open_folder(data)
+    stop = asyncio.Event()
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop.set)
+    connection = await connect(folder, "reader", url)
+    journal = Journal(connection)
+    engine = open_database(folder.views / "views.sqlite")
+    runner = Runner(journal, engine, VIEWS)
+    following = asyncio.create_task(runner.run())
+    keystore = Keystore(folder.keys / "keystore.sqlite", folder.secret())
+    questions = Questions(journal, engine, runner, keystore, folder.secret())
+    answers = Answers()
+    service = broker(folder, "reader", url, middlewares=[Answering])
+    serve_questions(service, questions, answers)
+    await service.start()
+    if listening:
+        from services.http import HttpServer, http_app  # noqa: PLC0415 (0.4 s of imports that only --http needs)
+
+        async def writer_metrics() -> bytes:
+            reply = await connection.request(f"cmd.ektp.{BACKBONE_ID}.metrics", timeout=2)
+            return bytes(reply.data)
+
+        http = HttpServer(http_app(questions.lag, writer_metrics), listening)
+        serving = asyncio.create_task(http.run())
+        await stop.wait()
+        http.should_exit = True
+        await serving
+    await stop.wait()
+    await answers.finish()
+    await service.stop()
+    following.cancel()
+    await asyncio.gather(following, return_exceptions=True)
+    keystore.close()
+    engine.dispose()
+    await connection.close()
+
+
+if __name__ == "__main__":
+    configure_logs()
+    fd = int(sys.argv[3]) if len(sys.argv) > 3 else None
+    asyncio.run(serve(Path(sys.argv[1]), sys.argv[2], socket.socket(fileno=fd) if fd else None))

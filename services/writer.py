@@ -1,0 +1,53 @@
+"""The writer: the one process of a backbone that appends to the journal. `python -m services.writer DIR URL`."""
+
+import asyncio
+import signal
+import sys
+from datetime import datetime
+from pathlib import Path
+
+from events.calendar import CALENDAR_V1
+from events.standard import STANDARD_V1
+from infra.data_folder import open_folder
+from infra.group_commit import GroupCommit
+from infra.journal import Journal
+from infra.keystore import Keystore
+from infra.logs import configure_logs
+from infra.nats_connection import broker, connect
+from services.answering import Answers
+from services.application import Rules
+from services.case_store import CaseStore
+from services.command_handler import CommandHandler
+from services.command_service import MIDDLEWARES, serve_commands
+from services.importer import Importer
+
+
+async def serve(data: Path, url: str) -> None:
+    """Answer commands until SIGTERM; then finish what is under way and end."""
+    folder = open_folder(data)
+    stop = asyncio.Event()
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop.set)
+    connection = await connect(folder, "writer", url)
+    journal = Journal(connection)
+    keystore = Keystore(folder.keys / "keystore.sqlite", folder.secret())
+    async with GroupCommit(journal) as commits:
+        store, rules = CaseStore(journal, commits, keystore), Rules(STANDARD_V1, CALENDAR_V1)
+        answers = Answers()
+        service = broker(folder, "writer", url, middlewares=MIDDLEWARES)
+        handler = CommandHandler(store, folder.secret(), rules, _now)
+        serve_commands(service, handler, Importer(store, folder.secret(), rules, _now), answers)
+        await service.start()
+        await stop.wait()
+        await answers.finish()
+        await service.stop()
+    keystore.close()
+    await connection.close()
+
+
+def _now() -> datetime:
+    return datetime.now(CALENDAR_V1.zone)
+
+
+if __name__ == "__main__":
+    configure_logs()
+    asyncio.run(serve(Path(sys.argv[1]), sys.argv[2]))
