@@ -87,6 +87,16 @@ def subject(place: str, entity: str, entity_id: str) -> str:
     return f"ektp.{place}.{entity}.{entity_id}"
 
 
+def case_subject(office: str, case: str) -> str:
+    """The subject of a case, by its home office and case id."""
+    return subject(office, "application", case)
+
+
+def resident_subject(resident: str) -> str:
+    """The subject of a resident, who belongs to no one office."""
+    return subject(BACKBONE_ID, "resident", resident)
+
+
 class _Envelope(BaseModel):
     """CloudEvents 1.0 attributes and our extensions (lower-case letters and digits only, as the specification asks)."""
 

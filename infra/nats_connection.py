@@ -6,8 +6,6 @@ from typing import Any
 
 import nats
 import structlog
-from faststream.nats import NatsBroker
-from faststream.security import SASLPlaintext
 from nats.aio.client import Client
 
 from infra.data_folder import DataFolder
@@ -21,7 +19,7 @@ async def _told(error: Exception) -> None:
     log.debug("nats", error=str(error) or type(error).__name__)
 
 
-_OPTIONS: dict[str, Any] = {
+OPTIONS: dict[str, Any] = {
     "pending_size": 0,  # the default sends a timed-out request after a reconnect: a ghost write
     "max_reconnect_attempts": -1,
     "reconnect_time_wait": 0.2,
@@ -42,12 +40,5 @@ async def connect(
             disconnected()
 
     name, password, inbox_prefix = credentials(folder, user)
-    connecting = nats.connect(url, user=name, password=password, inbox_prefix=inbox_prefix, disconnected_cb=lost, **_OPTIONS)
+    connecting = nats.connect(url, user=name, password=password, inbox_prefix=inbox_prefix, disconnected_cb=lost, **OPTIONS)
     return await asyncio.wait_for(connecting, timeout_s)
-
-
-def broker(folder: DataFolder, user: User, url: str, **options: Any) -> NatsBroker:
-    """A FastStream broker that connects in the same way, not yet started; `options` as of NatsBroker."""
-    name, password, inbox_prefix = credentials(folder, user)
-    security = SASLPlaintext(name, password)
-    return NatsBroker(url, security=security, inbox_prefix=inbox_prefix, logger=None, **_OPTIONS, **options)

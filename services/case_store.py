@@ -8,7 +8,7 @@ from typing import TypeVar
 
 import orjson
 
-from events.envelope import Event, encode, subject
+from events.envelope import Event, case_subject, encode, resident_subject
 from events.fact import split
 from events.offices import BACKBONE_ID
 from events.receipt import event_id
@@ -39,14 +39,6 @@ class HeldClaims:
 
     cases: tuple[str, ...] = ()
     last_seq: int = 0
-
-
-def case_subject(office: str, case: str) -> str:
-    return subject(office, "application", case)
-
-
-def resident_subject(resident: str) -> str:
-    return subject(BACKBONE_ID, "resident", resident)
 
 
 class CaseStore:

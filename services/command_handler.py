@@ -7,13 +7,13 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 
 from events.application import Submitted
-from events.envelope import Event
+from events.envelope import Event, case_subject, resident_subject
 from events.offices import office
 from events.receipt import InvalidReceipt, case_id, command_id, event_id, keyed_hash, office_of, parse_receipt, receipt
 from events.stages import Stage
 from infra.journal_errors import Conflict
 from services.application import Request, Rules, decide, evolve
-from services.case_store import NEVER_SUBMITTED, CaseStore, HeldCase, HeldClaims, case_subject, claim, resident_subject
+from services.case_store import NEVER_SUBMITTED, CaseStore, HeldCase, HeldClaims, claim
 from services.commands import AnyCommand, Submit
 
 _ATTEMPTS_MAX = 8

@@ -17,8 +17,7 @@ from services.command_handler import CommandHandler, Done
 from services.commands import Advance, AnyCommand, Cancel, Correct, Return, Submit
 from services.importer import ROWS_MAX, Importer
 from services.register_row import COLUMNS
-
-KEY_HEADER, CORRELATION_HEADER = "Idempotency-Key", "ektp-correlation"
+from services.wire import CORRELATION_HEADER, KEY_HEADER
 
 
 class ImportRows(BaseModel):

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Literal
 
-from events.envelope import Event
+from events.envelope import Event, case_subject, resident_subject
 from events.offices import OFFICES
 from events.problem import Problem
 from events.receipt import case_id, keyed_hash, receipt
@@ -17,7 +17,7 @@ from infra.journal_errors import JournalBusy
 from infra.keystore import Resident
 from services import refusals
 from services.application import Request, Rules, State, decide, evolve
-from services.case_store import NEVER_SUBMITTED, CaseStore, HeldCase, HeldClaims, case_subject, claim, resident_subject
+from services.case_store import NEVER_SUBMITTED, CaseStore, HeldCase, HeldClaims, claim
 from services.commands import Advance, AnyCommand, Cancel, Return, Submit
 from services.register_row import RegisterRow, check
 from services.row_rejections import CaseDiffers, EarlierRowRejected, NotSubmitted, RowRejected

@@ -16,7 +16,8 @@ from infra.keystore import Keystore
 from projections import as_of, status
 from projections.runner import Projection, Runner
 from services.answering import Answers
-from services.questions import AskFind, AskStatus, AsOf, status_document
+from services.questions import AskFind, AskStatus, AsOf
+from services.status_document import status_document
 
 WITHOUT_PROGRESS_S = 60.0
 

@@ -12,7 +12,8 @@ from infra.database import open_database
 from infra.journal import Journal
 from infra.keystore import Keystore
 from infra.logs import configure_logs
-from infra.nats_connection import broker, connect
+from infra.nats_broker import broker
+from infra.nats_connection import connect
 from projections import status
 from projections.runner import Runner
 from services.answering import Answering, Answers

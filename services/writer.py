@@ -13,7 +13,8 @@ from infra.group_commit import GroupCommit
 from infra.journal import Journal
 from infra.keystore import Keystore
 from infra.logs import configure_logs
-from infra.nats_connection import broker, connect
+from infra.nats_broker import broker
+from infra.nats_connection import connect
 from services.answering import Answers
 from services.application import Rules
 from services.case_store import CaseStore

@@ -3,7 +3,6 @@
 from typing import Annotated, Any, Literal
 
 import typer
-from rich.table import Table
 
 from events.nik import Nik
 from services.cli.desk import at_desk
@@ -160,7 +159,8 @@ def add_to(app: typer.Typer) -> None:
         async with at_desk(session.data) as desk:
             found = await desk.ask("status", ask)
         session.document(found)
-        session.out.print(status_table(session, found))
+        text = status_text(session, found)
+        session.say(text, text)
 
 
 def _noted(at: str | None, actor: str | None, serial: str | None, reason: str | None) -> dict[str, Any]:
@@ -180,23 +180,20 @@ async def _moved(session: Session, command: AnyCommand, key: str | None) -> None
     session.say(text, text)
 
 
-def status_table(session: Session, found: dict[str, Any]) -> Table:
+def status_text(session: Session, found: dict[str, Any]) -> str:
     """The status of a case for a person."""
     indonesian, place = session.lang == "id", found["place"]
     queue = ""
     if place:
         number, of = place["number"], place["of"]
         queue = f", antrean {number} dari {of}" if indonesian else f", number {number} of {of}"
-    table = Table(title_justify="left", title_style="", caption_justify="left", caption_style="", box=None)
-    table.title = f"{found['receipt']}: {_stage(session, found['stage'])}{queue}\n{found['next_step']}"
-    table.caption = f"{'dijanjikan' if indonesian else 'promised'} {_minute(found['promised'])}"
-    headings_id, headings_en = "kejadian terjadi tercatat petugas id", "event occurred recorded actor id"
-    for heading in (headings_id if indonesian else headings_en).split():
-        table.add_column(heading, no_wrap=True)
+    promised = f"{'dijanjikan' if indonesian else 'promised'} {_minute(found['promised'])}"
+    lines = [f"{found['receipt']}  {_stage(session, found['stage'])}{queue}, {promised}", found["next_step"]]
     for line in found["history"]:
-        occurred, recorded = _minute(line["occurred"]), _minute(line["recorded"])
-        table.add_row(_stage(session, line["event"]), occurred, recorded, line["actor"] or "", line["id"])
-    return table
+        recorded = f"{'tercatat' if indonesian else 'recorded'} {_minute(line['recorded'])}"
+        event = f"{_stage(session, line['event']):12}{_minute(line['occurred'])}  {recorded}"
+        lines.append(f"  {event}  {line['actor'] or '-':12}  {line['id']}")
+    return "\n".join(lines)
 
 
 def _stage(session: Session, name: str) -> str:

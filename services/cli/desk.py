@@ -22,10 +22,9 @@ from infra.data_folder import DataFolder, open_folder
 from infra.folder_lock import OwnerLock, endpoint, take_owner, try_owner, users_exclusive, users_shared
 from infra.journal import Journal
 from infra.nats_connection import connect
-from services.answering import PROBLEM_HEADER
 from services.backbone import Backbone
-from services.command_service import KEY_HEADER
 from services.commands import AnyCommand, Submit
+from services.wire import KEY_HEADER, PROBLEM_HEADER
 
 GONE_S_MAX = 30.0
 

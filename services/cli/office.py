@@ -14,7 +14,7 @@ import typer
 from rich.progress import Progress
 
 from events.application import CaseFact, Corrected, Returned
-from events.envelope import Event, decode
+from events.envelope import Event, case_subject, decode
 from events.nik import Nik
 from events.receipt import InvalidReceipt, case_id, office_of, parse_receipt
 from events.stages import Stage
@@ -25,8 +25,7 @@ from infra.nats_configuration import HOST
 from infra.nats_server import PortTaken
 from services.application import State, evolve
 from services.backbone import Backbone
-from services.case_store import case_subject
-from services.cli.cases import status_table
+from services.cli.cases import status_text
 from services.cli.desk import Desk, at_desk
 from services.cli.doctor import examine
 from services.cli.register import import_book
@@ -141,7 +140,8 @@ async def _show_one_case(session: Session, desk: Desk) -> None:
     for command in ("record", "queue", "print", "collect"):
         await desk.command(Advance(command=command, receipt=done["receipt"], actor="demo"), "demo")
     found = await desk.ask("status", AskStatus(receipt=done["receipt"], lang=session.lang))
-    session.out.print(status_table(session, found))
+    text = status_text(session, found)
+    session.say(text, text)
 
 
 async def _replay(session: Session, to: str | None, seq: int | None, case: str | None) -> dict[str, Any]:

@@ -22,7 +22,7 @@ from rich.console import Console
 
 from events.calendar import CALENDAR_V1
 from events.problem import Lang, Problem
-from services.answering import Unexpected, problem_of
+from services.wire import Unexpected, problem_of
 
 Data = Annotated[Path, typer.Option("--data", envvar="EKTP_DATA", help="The data folder.")]
 Json = Annotated[bool, typer.Option("--json", help="One JSON document on stdout, whatever happens.")]
