@@ -4,6 +4,7 @@ Two times: `time` is when it occurred at the desk, `recordedtime` when the journ
 The NATS subject `ektp.<office or backbone>.<entity>.<id>` follows from `source`, `type` and `subject`.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, ClassVar, Literal
@@ -141,9 +142,10 @@ def encode(event: Event, data: dict[str, Any]) -> bytes:
     return body
 
 
-def stamp(body: bytes, recorded: datetime) -> bytes:
-    """The whole message: `encode`'s bytes with the instant at which the journal takes it."""
-    return b'%b,"recordedtime":"%b"}' % (body[:-1], recorded.astimezone(UTC).isoformat(timespec="microseconds").encode())
+def stamp(bodies: Sequence[bytes], recorded: datetime) -> list[bytes]:
+    """The whole messages: `encode`'s bytes with the instant at which the journal takes them."""
+    ending = b',"recordedtime":"%b"}' % recorded.astimezone(UTC).isoformat(timespec="microseconds").encode()
+    return [body[:-1] + ending for body in bodies]
 
 
 def decode(body: bytes, seq: int) -> Event:

@@ -161,7 +161,7 @@ class GroupCommit:
         """See a group through: everyone in it is told that it landed, that it lost, or gives up waiting."""
         self._recorded = max(self._recorded, datetime.now(UTC))
         for append in group:
-            append.bodies = [stamp(body, self._recorded) for change in append.changes for body in change.bodies]
+            append.bodies = stamp([body for change in append.changes for body in change.bodies], self._recorded)
         while group := [append for append in group if not append.given_up]:
             if self._journal.connection.is_connected:
                 await self._send(group)

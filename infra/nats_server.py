@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import ClassVar
 
 from nats.aio.client import Client
+from nats.errors import Error as NatsError
 
 from events.problem import Problem
 from infra.data_folder import DataFolder, remove_durably, require_space, write_durably
@@ -163,8 +164,10 @@ async def _serves(server: NatsServer) -> bool:
     """True once JetStream answers; False when the server has ended or START_S_MAX is over."""
     answers, ends = asyncio.create_task(_answers(server)), asyncio.create_task(server.wait())
     try:
-        await asyncio.wait((answers, ends), timeout=START_S_MAX, return_when=asyncio.FIRST_COMPLETED)
-        return answers.done() and server.process.returncode is None
+        done, _ = await asyncio.wait((answers, ends), timeout=START_S_MAX, return_when=asyncio.FIRST_COMPLETED)
+        for task in done:
+            task.result()
+        return answers in done
     finally:
         answers.cancel()
         ends.cancel()
@@ -173,21 +176,25 @@ async def _serves(server: NatsServer) -> bool:
 async def _answers(server: NatsServer) -> None:
     """Returns when JetStream answers the writer."""
     user, password, inbox_prefix = credentials(server.folder, "writer")
-    client = Client()
-    try:
-        await client.connect(
-            server.url,
-            user=user,
-            password=password,
-            inbox_prefix=inbox_prefix,
-            error_cb=_not_yet,
-            max_reconnect_attempts=-1,
-            reconnect_time_wait=0,
-        )
-        while "error" in json.loads((await client.request("$JS.API.INFO", timeout=START_S_MAX)).data):
-            await asyncio.sleep(_POLL_S)
-    finally:
-        await client.close()
+    while True:
+        client = Client()
+        try:
+            await client.connect(
+                server.url,
+                user=user,
+                password=password,
+                inbox_prefix=inbox_prefix,
+                error_cb=_not_yet,
+                max_reconnect_attempts=1,  # 0 means for ever, and for ever without a pause would block the event loop
+                reconnect_time_wait=0,
+            )
+            if "error" not in json.loads((await client.request("$JS.API.INFO")).data):
+                return
+        except (OSError, NatsError):
+            pass  # not listening yet, or JetStream is still reading its store
+        finally:
+            await client.close()
+        await asyncio.sleep(_POLL_S)
 
 
 async def _not_yet(_: Exception) -> None:

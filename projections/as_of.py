@@ -4,6 +4,7 @@
 to its event from that event's own time on, if it was recorded by then.
 """
 
+import asyncio
 import dataclasses
 from datetime import datetime
 
@@ -11,7 +12,7 @@ import sqlalchemy as sa
 
 from events.envelope import Event, decode
 from infra.database import scratch_database
-from infra.journal import Journal
+from infra.journal import Journal, Stored
 from infra.journal_reader import read
 from projections import status
 from projections.runner import Projection
@@ -34,13 +35,25 @@ async def fold(
     scratch = scratch_database()
     projection.TABLES.create_all(scratch)
     async for batch in read(journal, 0, until_seq):
-        events = [_as_corrected(decode(stored.body, stored.seq), corrected) for stored in batch]
-        with scratch.begin() as db:
-            projection.apply(db, [event for event in events if _counts(event, as_of, as_recorded)])
-        last = events[-1].recorded
+        last = await asyncio.to_thread(_apply, scratch, projection, batch, corrected, as_of, as_recorded)
         if as_recorded and last and last > as_recorded:
             break  # recorded times never go backwards
     return scratch
+
+
+def _apply(
+    scratch: sa.Engine,
+    projection: Projection,
+    batch: list[Stored],
+    corrected: dict[str, tuple[datetime | None, str | None]],
+    as_of: datetime | None,
+    as_recorded: datetime | None,
+) -> datetime | None:
+    """Apply what counts of a batch; returns when its last event was recorded."""
+    events = [_as_corrected(decode(stored.body, stored.seq), corrected) for stored in batch]
+    with scratch.begin() as db:
+        projection.apply(db, [event for event in events if _counts(event, as_of, as_recorded)])
+    return events[-1].recorded
 
 
 def _as_corrected(event: Event, corrected: dict[str, tuple[datetime | None, str | None]]) -> Event:

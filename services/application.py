@@ -37,6 +37,9 @@ _REACHES: dict[str, tuple[Stage, type[Recorded | Queued | Printed | Collected]]]
 }
 
 
+_REACHED = {fact: stage for stage, fact in _REACHES.values()} | {Cancelled: Stage.CANCELLED}
+
+
 @dataclass(frozen=True)
 class Request:
     """A command with the identity that makes it count once, and the receipt it is about."""
@@ -92,25 +95,24 @@ class State:
 
 def evolve(state: State, event: Event) -> State:
     """The case after one more fact. Facts are not argued with; an impossible one is a damaged history."""
-    fact = event.fact
-    assert event.version == state.version + 1, f"version {event.version} follows {state.version}"
+    fact, noted = event.fact, state.noted
+    assert event.version == len(noted) + 1, f"version {event.version} follows {len(noted)}"
     match fact:
         case Submitted():
-            stage = Stage.SUBMITTED
-            state = replace(state, receipt=fact.receipt, office=event.place, kind=fact.kind, resident=fact.resident)
-        case Returned():
-            stage = fact.back_to
-        case Recorded() | Queued() | Printed() | Collected() | Cancelled():
-            stage = Stage(event.name)
+            reached, now = frozenset({Stage.SUBMITTED}), Noted(event.id, fact.digest, Stage.SUBMITTED, event.occurred)
+            return State(fact.receipt, event.place, fact.kind, fact.resident, Stage.SUBMITTED, (now,), reached)
         case Corrected():
-            noted = tuple(
-                replace(old, occurred=fact.at) if fact.at and old.id == fact.corrects else old for old in state.noted
-            )
-            return replace(state, noted=(*noted, Noted(event.id, fact.digest, None, event.occurred)))
+            stage, reached = state.stage, state.reached
+            if fact.at:
+                noted = tuple(replace(old, occurred=fact.at) if old.id == fact.corrects else old for old in noted)
+            noted = (*noted, Noted(event.id, fact.digest, None, event.occurred))
+        case Recorded() | Queued() | Printed() | Collected() | Cancelled() | Returned():
+            stage = fact.back_to if isinstance(fact, Returned) else _REACHED[type(fact)]
+            reached = state.reached | {stage}
+            noted = (*noted, Noted(event.id, fact.digest, stage, event.occurred))
         case _:
             raise AssertionError(f"not an application's fact: {fact.TYPE}")
-    noted_now = Noted(event.id, fact.digest, stage, event.occurred)
-    return replace(state, stage=stage, noted=(*state.noted, noted_now), reached=state.reached | {stage})
+    return State(state.receipt, state.office, state.kind, state.resident, stage, noted, reached)
 
 
 def decide(request: Request, state: State, rules: Rules, now: datetime, others: Sequence[State] = ()) -> list[Event]:

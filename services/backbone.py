@@ -11,10 +11,13 @@ import signal
 import socket
 import sys
 from asyncio.subprocess import DEVNULL, Process
+from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, ClassVar
 
+import nats.errors
 import structlog
+from nats.aio.client import Client
 
 from events.offices import BACKBONE_ID
 from events.problem import Problem
@@ -27,9 +30,22 @@ from infra.nats_leftover import die_with_parent
 
 log = structlog.get_logger()
 
+_START_S_MAX = 30.0
 _STOP_S_MAX = 4.0  # for writer and reader; what they had under way is found by its key
 _AGAIN_S = (0.2, 5.0)  # pause before a dead child is started again: at first, at most
 _LOG_BYTES_MAX = 10 << 20
+
+
+@dataclass(eq=False)
+class PartDidNotStart(Problem):
+    """The writer or the reader ended, or did not answer in time; everything was stopped again."""
+
+    part: str
+    log: str
+    code: ClassVar[str] = "part_did_not_start"
+    status: ClassVar[int] = 503
+    sentence_id: ClassVar[str] = "Bagian {part} tidak dapat dijalankan. Sebabnya ada di {log}."
+    sentence_en: ClassVar[str] = "The {part} did not start. Why is told in {log}."
 
 
 class Backbone:
@@ -91,12 +107,11 @@ class Backbone:
         connection = await connect(self.folder, "desk", self.server.url)
         try:
             for part, subject in (("writer", f"cmd.ektp.{BACKBONE_ID}.ping"), ("reader", f"ask.ektp.{BACKBONE_ID}.lag")):
-                for _ in range(600):
-                    if self._parts[part].returncode is not None:
-                        raise nats_server.ServerDidNotStart(str(_log_path(self.folder, part)), f"{part} ended")
-                    with contextlib.suppress(Exception):
-                        await connection.request(subject, timeout=1)
-                        break
+                deadline = asyncio.get_running_loop().time() + _START_S_MAX
+                while not await _answers(connection, subject):
+                    late = asyncio.get_running_loop().time() > deadline
+                    if late or self._parts[part].returncode is not None:
+                        raise PartDidNotStart(part, str(_log_path(self.folder, part)))
                     await asyncio.sleep(0.05)
         finally:
             await connection.close()
@@ -140,6 +155,14 @@ class Backbone:
                 await process.wait()
         if hasattr(self, "server"):
             await self.server.stop()
+
+
+async def _answers(connection: Client, subject: str) -> bool:
+    try:
+        await connection.request(subject, timeout=1)
+    except (nats.errors.Error, TimeoutError):
+        return False
+    return True
 
 
 def _log_path(folder: DataFolder, part: str) -> Path:

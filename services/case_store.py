@@ -19,7 +19,7 @@ from infra.keystore import Keystore
 from services.application import State, evolve
 
 T = TypeVar("T")
-_HELD_MAX = 50_000  # cases and claims in memory; about 2 KB each
+_HELD_MAX = 20_000  # cases, claims and residents in memory; about 5 KB for all of one
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +48,7 @@ class CaseStore:
         self.journal, self.commits, self.keystore = journal, commits, keystore
         self._cases: OrderedDict[str, HeldCase] = OrderedDict()
         self._claims: OrderedDict[str, HeldClaims] = OrderedDict()
+        self._residents: OrderedDict[str, str] = OrderedDict()
 
     def held_case(self, subject: str) -> HeldCase | None:
         """The case if it is in memory."""
@@ -76,6 +77,13 @@ class CaseStore:
             )
             held = HeldClaims(cases, history[-1].seq) if history else HeldClaims()
             self.hold_claims(resident, held)
+        return held
+
+    def resident(self, nik: str) -> str | None:
+        """The id of a resident who is known; None for a NIK that never came or was erased."""
+        held = self._residents.get(nik) or self.keystore.resident(nik)
+        if held:
+            _hold(self._residents, nik, held)
         return held
 
     def hold_case(self, subject: str, held: HeldCase) -> None:

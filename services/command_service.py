@@ -8,7 +8,7 @@ from faststream import Path
 from faststream.nats import NatsBroker, NatsMessage
 from faststream.nats.prometheus import NatsPrometheusMiddleware
 from prometheus_client import generate_latest
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 
 from events.offices import BACKBONE_ID, office
 from infra.metrics import REGISTRY
@@ -17,7 +17,9 @@ from services.command_handler import CommandHandler, Done
 from services.commands import Advance, AnyCommand, Cancel, Correct, Return, Submit
 from services.importer import ROWS_MAX, Importer
 from services.register_row import COLUMNS
-from services.wire import CORRELATION_HEADER, KEY_HEADER
+from services.wire import CORRELATION_HEADER, KEY_HEADER, InvalidRequest
+
+Cells = Annotated[list[str], Field(min_length=len(COLUMNS), max_length=len(COLUMNS))]  # in the order of COLUMNS
 
 
 class ImportRows(BaseModel):
@@ -25,7 +27,7 @@ class ImportRows(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
     run: str
-    rows: list[tuple[int, list[str]]]  # line in the file, cells in the order of register_row.COLUMNS
+    rows: Annotated[list[tuple[int, Cells]], Field(max_length=ROWS_MAX)]  # line in the file, cells
 
 
 MIDDLEWARES = (Answering, NatsPrometheusMiddleware(registry=REGISTRY, app_name="writer"))
@@ -43,7 +45,8 @@ def serve_commands(broker: NatsBroker, handler: CommandHandler, importer: Import
 
     @command("submit")
     async def submit(body: Submit, message: NatsMessage, place: Annotated[str, Path()]) -> None:
-        office(place)
+        if office(place).code != body.office:
+            raise InvalidRequest([{"pointer": "/office", "message": f"sent to {place}"}])
         answers.start(message, done(body, message))
 
     async def advance(body: Advance, message: NatsMessage) -> None:
@@ -69,8 +72,6 @@ def serve_commands(broker: NatsBroker, handler: CommandHandler, importer: Import
         answers.start(message, take(body))
 
     async def take(chunk: ImportRows) -> dict[str, Any]:
-        assert len(chunk.rows) <= ROWS_MAX
-        assert all(len(cells) == len(COLUMNS) for _, cells in chunk.rows)
         outcome = await importer.take(chunk.run, chunk.rows)
         rejected = [[line, problem.code, problem.message("id"), problem.message("en")] for line, problem in outcome.rejected]
         return {"added": outcome.added, "already_there": outcome.already_there, "rejected": rejected}

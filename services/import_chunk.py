@@ -227,8 +227,7 @@ class Chunk:
         """A later row names the kind and the NIK with which its case was submitted."""
         if row.kind is not state.kind:
             raise CaseDiffers("kind")
-        known = self._residents.get(row.nik)
-        if (known.id if known else self._store.keystore.resident(row.nik)) != state.resident:
+        if self._store.resident(row.nik) != state.resident:
             raise CaseDiffers("nik")
 
 

@@ -26,7 +26,7 @@ from infra.nats_server import PortTaken
 from services.application import State, evolve
 from services.backbone import Backbone
 from services.cli.cases import status_text
-from services.cli.desk import Desk, at_desk
+from services.cli.desk import Desk, Told, at_desk
 from services.cli.doctor import examine
 from services.cli.register import import_book
 from services.cli.session import Session, ektp_command, instant
@@ -135,13 +135,21 @@ async def _import_sample(session: Session, desk: Desk) -> None:
 
 async def _show_one_case(session: Session, desk: Desk) -> None:
     """One made-up resident goes through the five stages; on a second start the same commands add nothing."""
+    try:
+        receipt = await _demo(desk)
+    except Told as told:  # someone has used this resident for cases of their own
+        session.say(told.message("id"), told.message("en"))
+        return
+    text = status_text(session, await desk.ask("status", AskStatus(receipt=receipt, lang=session.lang)))
+    session.say(text, text)
+
+
+async def _demo(desk: Desk) -> str:
     body = {"command": "submit", "office": "367203", "nik": Nik(_DEMO_NIK), "name": "Contoh Warga", "kind": "new"}
     done = await desk.command(Command.validate_python(body | {"actor": "demo"}), "demo")
     for command in ("record", "queue", "print", "collect"):
         await desk.command(Advance(command=command, receipt=done["receipt"], actor="demo"), "demo")
-    found = await desk.ask("status", AskStatus(receipt=done["receipt"], lang=session.lang))
-    text = status_text(session, found)
-    session.say(text, text)
+    return str(done["receipt"])
 
 
 async def _replay(session: Session, to: str | None, seq: int | None, case: str | None) -> dict[str, Any]:

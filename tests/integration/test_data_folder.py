@@ -53,10 +53,12 @@ def another_process(code: str, folder: DataFolder) -> Iterator[subprocess.Popen[
     with subprocess.Popen(
         [sys.executable, "-c", code, str(folder.path)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
     ) as process:
-        assert process.stdout is not None
-        assert process.stdout.readline() == "holding\n"
-        yield process
-        process.kill()
+        try:
+            assert process.stdout is not None
+            assert process.stdout.readline() == "holding\n"
+            yield process
+        finally:
+            process.kill()
 
 
 def test_a_new_folder_has_an_identity_and_a_secret_that_only_its_owner_can_read(folder: DataFolder) -> None:

@@ -1,0 +1,37 @@
+# Everything a newcomer types. Needs Python 3.11 or newer, make, and a package index; nothing else.
+PYTHON ?= python3
+BIN := .venv/bin
+
+.PHONY: help setup up test lint faults bench lock
+help: ## what can be done here
+	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
+
+setup: .venv/ready ## make .venv with everything in it
+
+.venv/ready: requirements.lock pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit("Python 3.11 or newer is needed, this is " + sys.version.split()[0] if sys.version_info < (3, 11) else 0)'
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	@touch $@
+
+up: .venv/ready ## run the backbone with a small sample in ./data, until Ctrl-C
+	@$(BIN)/ektp up --sample
+
+test: .venv/ready ## all tests, against a real nats-server; a short version of every long run
+	$(BIN)/python -m pytest -n 2 --dist loadfile --cov --cov-report=term:skip-covered
+
+lint: .venv/ready ## ruff, mypy, and the walls between the rooms
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+faults: .venv/ready ## the fault tests at full length: kill -9 in the middle of an import, 5 times each
+	EKTP_FAULT_KILLS=5 $(BIN)/python -m pytest -n 0 --timeout 1800 tests/integration/test_faults_import.py
+
+bench: .venv/ready ## import of the sample at scale 0.1: events/s, peak memory, profile
+	$(BIN)/python tests/bench/bench_import.py
+
+lock: ## resolve the dependencies anew (needs uv)
+	uv pip compile --quiet --generate-hashes --universal --python-version 3.11 --extra dev pyproject.toml -o requirements.lock
