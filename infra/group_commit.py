@@ -49,7 +49,6 @@ class Change:
     subject: str
     expected_seq: int
     bodies: list[bytes]  # without the stamp (events.envelope.encode)
-    last_id: str  # event id of the last body, by which it is recognised when an acknowledgement was lost
 
 
 @dataclass(eq=False, slots=True)
@@ -85,6 +84,8 @@ class GroupCommit:
         self._waiting: deque[_Append] = deque()
         self._wake = asyncio.Event()
         self._recorded = datetime.min.replace(tzinfo=UTC)
+        self._head = 0  # position of the last event known to be stored
+        self._reconnects_checked = 0
         self._broken: JournalDamaged | None = None
         self._task: asyncio.Task[None] | None = None
 
@@ -93,7 +94,8 @@ class GroupCommit:
         if newest:
             recorded = decode(newest.body, newest.seq).recorded
             assert recorded is not None
-            self._recorded = recorded
+            self._recorded, self._head = recorded, newest.seq
+        self._reconnects_checked = self._journal.connection.stats["reconnects"]
         self._task = asyncio.create_task(self._run(), name="group commit")
         return self
 
@@ -131,7 +133,7 @@ class GroupCommit:
                 continue
             try:
                 await self._commit(group)
-            except Exception as error:  # a mistake of ours must not leave callers waiting, nor stop the appender
+            except Exception as error:  # even a mistake of ours must not leave callers waiting, nor stop the appender
                 log.exception("append failed")
                 for append in group:
                     append.failed(error)
@@ -163,11 +165,30 @@ class GroupCommit:
         for append in group:
             append.bodies = stamp([body for change in append.changes for body in change.bodies], self._recorded)
         while group := [append for append in group if not append.given_up]:
-            if self._journal.connection.is_connected:
+            if self._broken:
+                raise self._broken
+            if self._journal.connection.is_connected and await self._is_whole():
                 await self._send(group)
             rest = [append for append in group if not append.given_up]
             if len(rest) == len(group):  # nothing was settled
                 await asyncio.sleep(random.uniform(*_PAUSE_S))  # noqa: S311 (jitter)
+
+    async def _is_whole(self) -> bool:
+        """After a reconnect: whether the journal, perhaps of a server started anew, reaches as far as it did before.
+
+        Raises JournalDamaged where it is shorter: events would be stored under positions that others had.
+        """
+        reconnects = self._journal.connection.stats["reconnects"]
+        if reconnects != self._reconnects_checked:
+            try:
+                head = await self._journal.last_seq()
+            except JournalBusy:
+                return False
+            if head < self._head:
+                self._broken = JournalDamaged(f"event {head + 1}", f"{self._head} were acknowledged, the journal has {head}")
+                raise self._broken
+            self._reconnects_checked = reconnects
+        return True
 
     async def _send(self, group: list[_Append]) -> None:
         """Send a group once, and read from the journal what its answer left open."""
@@ -223,6 +244,7 @@ class GroupCommit:
         answer = orjson.loads(reply.data)
         if "error" not in answer:
             last_seq = answer["seq"]
+            self._head = max(self._head, last_seq)
             for append in reversed(group):
                 append.landed(last_seq)
                 last_seq -= append.count
@@ -244,8 +266,9 @@ class GroupCommit:
         nothing = Stored(0, "", b"")
         for append in group:
             ends = [(change, last.get(change.subject, nothing)) for change in append.changes]
-            final, stored = ends[-1]
-            if stored.seq and decode(stored.body, stored.seq).id == final.last_id:
+            _, stored = ends[-1]
+            if stored.body == append.bodies[-1]:  # an id is not enough: the same command with other content has it too
+                self._head = max(self._head, stored.seq)
                 append.landed(stored.seq)
                 APPENDED.inc(append.count)
             elif lost := [change.subject for change, end in ends if end.seq > change.expected_seq]:

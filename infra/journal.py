@@ -38,8 +38,8 @@ STREAM_CONFIG = {
 }
 _LOAD_MAX = 1_000  # messages of one direct get; a longer history takes several
 _LAST_MAX = 500  # subjects of one direct get; the server answers at most 1,024
-_NO_MESSAGE = {"404"}
-_END_OF_BATCH = "204"
+_NOT_FOUND, _END_OF_BATCH = "404", "204"
+_NO_RESULTS = "No Results"  # of the last message of many subjects: none of them has any
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,8 +78,10 @@ class Journal:
         """One request to the JetStream API. Raises JournalBusy, JournalFull, JournalRefused."""
         payload = b"" if body is None else orjson.dumps(body)
         try:
-            reply = await self.connection.request(f"$JS.API.{call}", payload, timeout=self.timeout_s)
-        except nats.errors.Error as error:
+            async with asyncio.timeout(self.timeout_s):
+                await self._link()
+                reply = await self.connection.request(f"$JS.API.{call}", payload, timeout=self.timeout_s)
+        except (TimeoutError, nats.errors.Error) as error:
             raise JournalBusy(self.timeout_s, "nothing") from error
         answer: dict[str, Any] = orjson.loads(reply.data)
         raise_error(answer, self.timeout_s)
@@ -91,25 +93,36 @@ class Journal:
         Raises JournalDamaged when a hole shows (nats-server#8632 skips damaged records silently), JournalBusy.
         """
         history: list[Event] = []
-        pending, start = 1, 1
-        while pending:
+        start, pending = 1, 0
+        while True:
             query = {"seq": start, "next_by_subj": subject, "batch": _LOAD_MAX}
-            page, pending = await self._direct_get(query)
-            history += [decode(stored.body, stored.seq) for stored in page]
-            if pending and len(page) < _LOAD_MAX:
+            page, more = await self._direct_get(query)
+            if pending and not page:
                 raise JournalDamaged(subject, f"{pending} later event(s) cannot be read")
-            start = page[-1].seq + 1 if page else start
+            history += [decode(stored.body, stored.seq) for stored in page]
+            if not more:
+                break
+            start, pending = page[-1].seq + 1, more
+        if not history:
+            await self.last([subject])  # raises where the subject is not unknown but unreadable
         for version, event in enumerate(history, 1):
             if event.version != version:
                 raise JournalDamaged(subject, f"its event {version} cannot be read")
         return history
 
     async def last(self, subjects: Sequence[str]) -> dict[str, Stored]:
-        """The last message of each of these exact subjects that has one."""
+        """The last message of each of these exact subjects that has one. Raises JournalDamaged, JournalBusy."""
         found: dict[str, Stored] = {}
         for start in range(0, len(subjects), _LAST_MAX):
-            query = {"multi_last": list(subjects[start : start + _LAST_MAX]), "batch": 2 * _LAST_MAX}
-            page, _ = await self._direct_get(query)
+            some = list(subjects[start : start + _LAST_MAX])
+            try:
+                page, _ = await self._direct_get({"multi_last": some, "batch": 2 * _LAST_MAX})
+            except JournalDamaged:  # the server broke off and does not say where
+                if len(some) == 1:
+                    raise JournalDamaged(some[0], "its last event cannot be read") from None
+                for subject in some:
+                    await self.last([subject])
+                raise
             found |= {stored.subject: stored for stored in page}
         return found
 
@@ -119,9 +132,12 @@ class Journal:
         return page[0] if page else None
 
     async def newest(self) -> Stored | None:
-        """The journal's last message; None when it is empty."""
-        page, _ = await self._direct_get({"last_by_subj": "ektp.>"})
-        return page[0] if page else None
+        """The journal's last message; None when it is empty. Raises JournalDamaged, JournalBusy."""
+        head = await self.last_seq()
+        newest = await self.at(head) if head else None
+        if head and newest is None:
+            raise JournalDamaged(f"event {head}", "the journal's last event cannot be read")
+        return newest
 
     async def _direct_get(self, query: dict[str, Any]) -> tuple[list[Stored], int]:
         """(messages, how many more the server would have) of one direct get (ADR-31). Raises JournalBusy."""
@@ -129,9 +145,10 @@ class Journal:
             self._subscribed = True
             await self.connection.subscribe(f"{self._inbox}.*", cb=self._answered)
         token = f"{next(self._tokens)}{secrets.token_hex(2)}"
-        answers = self._waiting[token] = _Answers(single="batch" not in query)
+        answers = self._waiting[token] = _Answers(single="batch" not in query, many="multi_last" in query)
         try:
             async with asyncio.timeout(self.timeout_s):
+                await self._link()
                 await self.connection.publish(
                     f"$JS.API.DIRECT.GET.{STREAM}", orjson.dumps(query), reply=f"{self._inbox}.{token}"
                 )
@@ -140,6 +157,11 @@ class Journal:
             raise JournalBusy(self.timeout_s, "nothing") from error
         finally:
             del self._waiting[token]
+
+    async def _link(self) -> None:
+        """Wait for the connection while it comes back: a server that was started again is there in a moment."""
+        while self.connection.is_reconnecting:  # noqa: ASYNC110 (nats-py tells the maker of the connection alone)
+            await asyncio.sleep(0.02)
 
     async def _answered(self, message: Msg) -> None:
         answers = self._waiting.get(message.subject.rpartition(".")[2])
@@ -150,14 +172,15 @@ class Journal:
 class _Answers:
     """Gathers the messages of one direct get until the server says that there are no more."""
 
-    def __init__(self, single: bool) -> None:
+    def __init__(self, single: bool, many: bool) -> None:
+        """`single`: one message is all; `many`: of many subjects, where a 404 may also be a record that is damaged."""
         self.done: asyncio.Future[tuple[list[Stored], int]] = asyncio.get_running_loop().create_future()
-        self._single = single
+        self._single, self._many = single, many
         self._messages: list[Stored] = []
 
     def add(self, message: Msg) -> None:
         headers = message.headers or {}
-        status = headers.get("Status")
+        status, description = headers.get("Status"), headers.get("Description", "")
         if self.done.done():
             return
         if status is None:
@@ -166,13 +189,13 @@ class _Answers:
                 self.done.set_result((self._messages, 0))
         elif status == _END_OF_BATCH:
             self.done.set_result((self._messages, int(headers.get("Nats-Num-Pending", 0))))
-        elif status in _NO_MESSAGE and not self._messages:
+        elif status == _NOT_FOUND and not self._messages and (description == _NO_RESULTS or not self._many):
             self.done.set_result(([], 0))
         elif status == "503":
             self.done.set_exception(nats.errors.NoRespondersError())
-        else:  # a 404 after some messages: the server broke off (nats-server#8632)
-            why = f"{status} {headers.get('Description', '')}".strip()
-            self.done.set_exception(JournalDamaged(f"event after {self._messages[-1].seq}" if self._messages else "?", why))
+        else:  # a 404 in the midst: the server broke off (nats-server#8632)
+            where = f"event after {self._messages[-1].seq}" if self._messages else "?"
+            self.done.set_exception(JournalDamaged(where, f"{status} {description}".strip()))
 
 
 def raise_error(answer: dict[str, Any], waited_s: float) -> None:

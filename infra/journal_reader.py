@@ -32,7 +32,7 @@ _SILENCE_MAX_S = 3.0  # the server sends a heartbeat each second while a request
 async def read(journal: Journal, after: int, until: int | None = None) -> AsyncGenerator[list[Stored], None]:
     """Batches of 1 to 1,000 messages with the positions after + 1, after + 2, …; to `until`, or on and on.
 
-    Raises JournalDamaged at the first position that cannot be read, and when the journal ends before `after`.
+    Raises JournalDamaged behind the last event before one that cannot be read, and when the journal ends before `after`.
     Waits for the server as long as it takes.
     """
     position = after
@@ -40,14 +40,14 @@ async def read(journal: Journal, after: int, until: int | None = None) -> AsyncG
         try:
             async with contextlib.aclosing(_consume(journal, position)) as batches:
                 async for batch in batches:
-                    for stored in batch:
-                        position += 1
-                        if stored.seq != position:
-                            raise JournalDamaged(f"event {position}", f"the server goes on with {stored.seq}")
+                    whole = [stored for index, stored in enumerate(batch, position + 1) if stored.seq == index]
+                    position += len(whole)
+                    if wanted := whole if until is None else [stored for stored in whole if stored.seq <= until]:
+                        yield wanted
                     if until is not None and position >= until:
-                        yield [stored for stored in batch if stored.seq <= until]
                         return
-                    yield batch
+                    if len(whole) < len(batch):
+                        raise JournalDamaged(f"event {position + 1}", f"the server goes on with {batch[len(whole)].seq}")
         except (_Stale, nats.errors.Error, JournalBusy) as doubt:
             log.debug("reader starts again", position=position, why=repr(doubt))
             await asyncio.sleep(0.2)
@@ -128,7 +128,7 @@ class _Inbox:
 
     async def next_batch(self) -> list[Stored]:
         """What has arrived, at most BATCH_MAX; empty after a heartbeat. Raises _Stale."""
-        if not self._messages:
+        if not self._messages and not self._stale:  # which it may have become while the last batch was worked on
             self._arrived.clear()
             try:
                 async with asyncio.timeout(_SILENCE_MAX_S):

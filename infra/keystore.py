@@ -8,6 +8,7 @@ a key is on disk before anything sealed with it is; `secure_delete` overwrites a
 import os
 import secrets
 import sqlite3
+import time
 from base64 import b64decode, b64encode
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -22,6 +23,7 @@ from events.receipt import keyed_hash
 
 _NONCE_BYTES = 12
 _KEYS_IN_MEMORY = 20_000  # about 10 MB
+_BUSY_S_MAX = 5.0
 
 
 @dataclass(eq=False)
@@ -32,6 +34,17 @@ class Erased(Problem):
     status: ClassVar[int] = 410
     sentence_id: ClassVar[str] = "Data pribadi ini sudah dihapus dan tidak dapat dibuka lagi."
     sentence_en: ClassVar[str] = "These personal data were erased and cannot be opened any more."
+
+
+@dataclass(eq=False)
+class ErasureUnfinished(Problem):
+    """The key is gone from its table, but someone reading it kept a copy in the write-ahead log. The same again ends it."""
+
+    code: ClassVar[str] = "erasure_unfinished"
+    status: ClassVar[int] = 503
+    retryable: ClassVar[bool] = True
+    sentence_id: ClassVar[str] = "Penghapusan belum tuntas karena berkas kunci sedang dibaca. Ulangi sebentar lagi."
+    sentence_en: ClassVar[str] = "The erasure is not finished, as the keys are being read. Try again in a moment."
 
 
 class Resident(NamedTuple):
@@ -47,9 +60,9 @@ class Keystore:
     def __init__(self, path: Path, secret: bytes) -> None:
         """`secret` keys the hash of a NIK: without it the file does not tell whose key is whose."""
         self._secret = secret
-        self._db = sqlite3.connect(path, isolation_level=None)
+        self._db = sqlite3.connect(path, timeout=_BUSY_S_MAX, isolation_level=None)
         path.chmod(0o600)
-        self._db.execute("pragma journal_mode=wal")
+        _write_ahead(self._db)
         self._db.execute("pragma synchronous=full")
         self._db.execute("pragma secure_delete=on")
         self._db.execute("create table if not exists residents (nik_hash blob primary key, resident text unique, key blob)")
@@ -67,13 +80,13 @@ class Keystore:
         """These residents, made where they are new: in one transaction, on disk when this returns."""
         hashes = {nik: self._nik_hash(nik) for nik in niks}
         found = {nik: Resident(resident, False) for nik, resident in self._known(hashes).items()}
-        new = [(hashes[nik], secrets.token_hex(12), os.urandom(32)) for nik in hashes if nik not in found]
+        new = {nik: (hashes[nik], secrets.token_hex(12), os.urandom(32)) for nik in hashes if nik not in found}
         if new:
-            self._db.execute("begin immediate")
-            self._db.executemany("insert or ignore into residents values (?, ?, ?)", new)
-            self._db.execute("commit")
-            made = self._known({nik: hashed for nik, hashed in hashes.items() if nik not in found})
-            found |= {nik: Resident(resident, True) for nik, resident in made.items()}
+            with self._db:
+                self._db.execute("begin immediate")
+                self._db.executemany("insert or ignore into residents values (?, ?, ?)", new.values())
+            made = self._known({nik: hashes[nik] for nik in new})
+            found |= {nik: Resident(resident, resident == new[nik][1]) for nik, resident in made.items()}
         return found
 
     def seal(self, resident: str, clear: bytes, bound_to: str) -> str:
@@ -84,13 +97,19 @@ class Keystore:
     def open(self, resident: str, sealed: str, bound_to: str) -> bytes:
         """What `seal` sealed. Raises Erased, and cryptography's InvalidTag for a blob moved to another event."""
         blob = b64decode(sealed)
-        return self._cipher(resident).decrypt(blob[:_NONCE_BYTES], blob[_NONCE_BYTES:], bound_to.encode())
+        cipher = self._load_cipher(resident)  # not from memory: another process may have destroyed the key
+        return cipher.decrypt(blob[:_NONCE_BYTES], blob[_NONCE_BYTES:], bound_to.encode())
 
     def destroy(self, resident: str) -> None:
-        """Forget the person: key and NIK hash are overwritten on disk, in the write-ahead log too."""
+        """Forget the person: key and NIK hash are overwritten on disk, in the write-ahead log too.
+
+        Raises ErasureUnfinished.
+        """
         self._db.execute("delete from residents where resident=?", (resident,))
-        self._db.execute("pragma wal_checkpoint(truncate)")
         self._cipher.cache_clear()
+        (busy, _, _) = self._db.execute("pragma wal_checkpoint(truncate)").fetchone()
+        if busy:
+            raise ErasureUnfinished
 
     def _nik_hash(self, nik: str) -> bytes:
         return keyed_hash(self._secret, "nik", nik)
@@ -108,3 +127,17 @@ class Keystore:
         if row is None:
             raise Erased
         return AESGCM(row[0])
+
+
+def _write_ahead(db: sqlite3.Connection) -> None:
+    """Two processes that open a new file at once cannot both switch it, and SQLite's own waiting does not cover that."""
+    give_up = time.monotonic() + _BUSY_S_MAX
+    while True:
+        try:
+            db.execute("pragma journal_mode=wal")
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode != sqlite3.SQLITE_BUSY or time.monotonic() > give_up:
+                raise
+            time.sleep(0.005)
+        else:
+            return

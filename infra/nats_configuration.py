@@ -46,7 +46,7 @@ def write_configuration(folder: DataFolder, port: int) -> Path:
         "logfile_max_num": 2,
         "jetstream": {
             "store_dir": str(folder.nats),
-            "sync_interval": "always",  # acknowledged means on disk; it is read only on a line of its own: keep the indent
+            "sync_interval": "always",  # acknowledged means on disk
             "max_memory_store": 1 << 30,
             "max_file_store": 1 << 40,  # the default, 3/4 of the free disk, would keep a full one's streams from loading
         },

@@ -202,7 +202,6 @@ async def _not_yet(_: Exception) -> None:
 
 
 def _last_line(log: Path, begins: int) -> str:
-    with log.open("rb") as text:
-        text.seek(begins)
-        lines = text.read().decode(errors="replace").split("\n")
-    return next((line for line in reversed(lines) if line.strip()), "")
+    """What the server said last since `begins`, without its `[pid] time [level]`."""
+    lines = [line for line in log.read_bytes()[begins:].decode(errors="replace").splitlines() if line.strip()]
+    return lines[-1].split("] ", 2)[-1] if lines else ""

@@ -10,6 +10,7 @@ from datetime import datetime
 
 import sqlalchemy as sa
 
+from events.application import Corrected
 from events.envelope import Event, decode
 from infra.database import scratch_database
 from infra.journal import Journal, Stored
@@ -57,6 +58,10 @@ def _apply(
 
 
 def _as_corrected(event: Event, corrected: dict[str, tuple[datetime | None, str | None]]) -> Event:
+    """The event with what the last correction of it says; an earlier correction says the same, so that it undoes nothing."""
+    if isinstance(event.fact, Corrected) and event.fact.corrects in corrected:
+        occurred, actor = corrected[event.fact.corrects]
+        return dataclasses.replace(event, fact=event.fact.model_copy(update={"at": occurred, "new_actor": actor}))
     if event.id not in corrected:
         return event
     occurred, actor = corrected[event.id]

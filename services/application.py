@@ -19,7 +19,7 @@ from events.application import (
     Returned,
     Submitted,
 )
-from events.calendar import Calendar
+from events.calendar import Calendar, local
 from events.envelope import Event
 from events.receipt import case_id
 from events.stages import FINAL, ORDER, REPRINTS, Kind, Stage
@@ -128,6 +128,8 @@ def decide(request: Request, state: State, rules: Rules, now: datetime, others: 
             return []
     occurred = _occurred(command, state, now)
     if isinstance(command, Submit):
+        if state.stage is not None:  # a register book may tell twice how one case began
+            raise refusals.AlreadyThere(Stage.SUBMITTED, state.stage)
         fact: ApplicationFact = _submitted(request, command, rules, occurred, others)
         place = command.office
     else:
@@ -160,12 +162,13 @@ def _occurred(command: AnyCommand, state: State, now: datetime) -> datetime:
 
 
 def _submitted(request: Request, command: Submit, rules: Rules, occurred: datetime, others: Sequence[State]) -> Submitted:
-    born = command.born or command.nik.born(occurred.date())
-    if not command.nik.agrees_with(born):
+    today = local(rules.calendar, occurred).date()
+    born = command.born or command.nik.born(today)
+    if not command.nik.agrees_with(born) or born > today:
         raise refusals.BornDisagrees
     if command.foreigner and not command.stay_permit:
         raise refusals.NoStayPermit
-    if not command.married and occurred.date() < (adult := _anniversary(born, ADULT_YEARS)):
+    if not command.married and today < (adult := _anniversary(born, ADULT_YEARS)):
         raise refusals.UnderAge(adult)
     for other in others:
         if other.stage not in FINAL and other.stage is not None:
@@ -212,10 +215,10 @@ def _next_fact(
                 raise refusals.CaseCancelled
             if ORDER.index(target) <= ORDER.index(stage):
                 raise refusals.AlreadyThere(target, stage)
-            before = ORDER[ORDER.index(target) - 1]
-            may_skip = before is Stage.RECORDED and stage is Stage.SUBMITTED and state.kind in REPRINTS
-            if stage is not before and not may_skip:
-                raise refusals.StageSkipped(target, stage, ORDER[ORDER.index(stage) + 1])
+            may_skip = stage is Stage.SUBMITTED and state.kind in REPRINTS
+            furthest = Stage.QUEUED if may_skip else ORDER[ORDER.index(stage) + 1]
+            if ORDER.index(target) > ORDER.index(furthest):
+                raise refusals.StageSkipped(target, stage, furthest)
             return fact(**noted)
         case _:
             assert_never(command)

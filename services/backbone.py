@@ -92,6 +92,7 @@ class Backbone:
         with _log_file(self.folder, part) as output:
             self._parts[part] = await asyncio.create_subprocess_exec(
                 sys.executable,
+                "-P",  # a `json.py` in the user's folder is not ours
                 "-m",
                 f"services.{part}",
                 *arguments,

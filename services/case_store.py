@@ -15,10 +15,12 @@ from events.receipt import event_id
 from events.resident import CaseClaimed
 from infra.group_commit import Change, GroupCommit
 from infra.journal import Journal
+from infra.journal_errors import Conflict
 from infra.keystore import Keystore
 from services.application import State, evolve
 
 T = TypeVar("T")
+Held = TypeVar("Held", "HeldCase", "HeldClaims")
 _HELD_MAX = 20_000  # cases, claims and residents in memory; about 5 KB for all of one
 
 
@@ -64,6 +66,7 @@ class CaseStore:
         if held is None:
             history = await self.journal.load(subject)
             held = HeldCase(reduce(evolve, history, State()), history[-1].seq) if history else NEVER_SUBMITTED
+            held = _newer(held, self._cases.get(subject))
             self.hold_case(subject, held)
         return held
 
@@ -75,7 +78,7 @@ class CaseStore:
             cases = tuple(
                 case_subject(event.fact.office, event.fact.case) for event in history if isinstance(event.fact, CaseClaimed)
             )
-            held = HeldClaims(cases, history[-1].seq) if history else HeldClaims()
+            held = _newer(HeldClaims(cases, history[-1].seq) if history else HeldClaims(), self._claims.get(resident))
             self.hold_claims(resident, held)
         return held
 
@@ -98,9 +101,20 @@ class CaseStore:
             self._cases.pop(moved, None)
             self._claims.pop(moved.rpartition(".")[2], None)
 
+    async def append(self, *changes: Change) -> list[int]:
+        """As GroupCommit.append; what is held of subjects that moved on, or may have, is forgotten."""
+        try:
+            return await self.commits.append(*changes)
+        except Conflict as conflict:
+            self.forget(*conflict.subjects)
+            raise
+        except BaseException:  # it may have been stored: a second case for this resident must not be decided without it
+            self.forget(*(change.subject for change in changes))
+            raise
+
     def change(self, subject: str, expected_seq: int, events: list[Event], resident: str) -> Change:
         """Events of one subject as they go into the journal, personal fields sealed with the resident's key."""
-        return Change(subject, expected_seq, [self._body(event, resident) for event in events], events[-1].id)
+        return Change(subject, expected_seq, [self._body(event, resident) for event in events])
 
     def _body(self, event: Event, resident: str) -> bytes:
         public, personal = split(event.fact)
@@ -124,6 +138,11 @@ def claim(submitted: Event, version: int, resident: str) -> Event:
         causation=submitted.causation,
         correlation=submitted.correlation,
     )
+
+
+def _newer(loaded: Held, held: Held | None) -> Held:
+    """While it was loaded someone may have appended, and hold what came of it already."""
+    return held if held and held.last_seq > loaded.last_seq else loaded
 
 
 def _hold(held: "OrderedDict[str, T]", name: str, value: T) -> None:

@@ -56,8 +56,8 @@ class CommandHandler:
         for attempt in range(_ATTEMPTS_MAX):
             try:
                 return await self._attempt(request, subject)
-            except Conflict as conflict:
-                self._store.forget(subject, *conflict.subjects)
+            except Conflict:
+                self._store.forget(subject)
                 if attempt == _ATTEMPTS_MAX - 1:
                     raise
                 await sleep(random.uniform(0, 0.002 * 2**attempt))  # noqa: S311 (jitter)
@@ -77,7 +77,7 @@ class CommandHandler:
             return await self._done_before(request, subject)
         state = evolve(held.state, events[0])
         change = self._store.change(subject, held.last_seq, events, state.resident)
-        (seq,) = await self._store.commits.append(change)
+        (seq,) = await self._store.append(change)
         self._store.hold_case(subject, HeldCase(state, seq))
         return _done(events[0], state.receipt, state.stage, seq)
 
@@ -89,7 +89,7 @@ class CommandHandler:
         request = replace(request, resident=resident)
         (event,) = decide(request, NEVER_SUBMITTED.state, self._rules, self._now(), others)
         state = evolve(NEVER_SUBMITTED.state, event)
-        seq, claim_seq = await self._store.commits.append(
+        seq, claim_seq = await self._store.append(
             self._store.change(subject, 0, [event], resident),
             self._store.change(
                 resident_subject(resident), claims.last_seq, [claim(event, len(claims.cases) + 1, resident)], resident

@@ -78,11 +78,17 @@ def serve_commands(broker: NatsBroker, handler: CommandHandler, importer: Import
 
     @broker.subscriber(f"cmd.ektp.{BACKBONE_ID}.ping", no_reply=True)
     async def ping(message: NatsMessage) -> None:
-        await message.raw_message.respond(b"{}")
+        answers.start(message, nothing())
 
     @broker.subscriber(f"cmd.ektp.{BACKBONE_ID}.metrics", no_reply=True)
     async def metrics(message: NatsMessage) -> None:
-        await message.raw_message.respond(generate_latest(REGISTRY))
+        answers.start(message, figures())
+
+    async def nothing() -> dict[str, Any]:
+        return {}
+
+    async def figures() -> bytes:
+        return generate_latest(REGISTRY)
 
 
 def _document(command: AnyCommand, done: Done) -> dict[str, Any]:

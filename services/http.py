@@ -2,16 +2,18 @@
 
 import socket
 from collections.abc import Awaitable, Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
 
 import uvicorn
 from fastapi import FastAPI, Response
 from fastapi.responses import JSONResponse
-from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+from prometheus_client import CONTENT_TYPE_LATEST, Gauge, generate_latest
 
 from infra.metrics import REGISTRY
 
+JOURNAL_HEAD = Gauge("ektp_journal_head", "Position of the journal's last event.", registry=REGISTRY)
+LAG = Gauge("ektp_projection_lag_events", "How far the views are behind the journal's head.", registry=REGISTRY)
 LAG_EVENTS_MAX = 10_000  # a reader further behind than this is not ready
 
 
@@ -45,6 +47,10 @@ def http_app(lag: Callable[[], Awaitable[dict[str, Any]]], writer_metrics: Calla
     @app.get("/metrics")
     async def metrics() -> Response:
         """Prometheus text: this process, and the writer where it answers."""
+        with suppress(Exception):  # the journal is away: what is known of it is left out
+            known = await lag()
+            JOURNAL_HEAD.set(known["head"])
+            LAG.set(known["lag_events"])
         text = generate_latest(REGISTRY)
         try:
             text += await writer_metrics()

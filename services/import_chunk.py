@@ -4,7 +4,7 @@ A row is known by office, case, event and time: its event id is a keyed hash of 
 The case is looked up before the keystore, so that a row of an erased person makes no new one.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Literal
@@ -13,7 +13,6 @@ from events.envelope import Event, case_subject, resident_subject
 from events.offices import OFFICES
 from events.problem import Problem
 from events.receipt import case_id, keyed_hash, receipt
-from infra.journal_errors import JournalBusy
 from infra.keystore import Resident
 from services import refusals
 from services.application import Request, Rules, State, decide, evolve
@@ -80,13 +79,13 @@ async def decide_chunk(
     rules: Rules,
     now: datetime,
     raw_rows: RawRows,
-    rejected_cases: Iterable[tuple[str, str]],
+    rejected: Mapping[tuple[str, str], int],
 ) -> "Chunk":
-    """What these rows come to, given the (office, case) that were rejected earlier in the run. Nothing is stored yet.
+    """What these rows come to, given the first rejected line of each (office, case) of the run. Nothing is stored yet.
 
     Raises JournalBusy, JournalDamaged.
     """
-    chunk = Chunk(store, secret, rules, now, set(rejected_cases))
+    chunk = Chunk(store, secret, rules, now, dict(rejected))
     rows = [chunk.check(line, cells) for line, cells in raw_rows]
     await chunk.look_up([row for row in rows if isinstance(row, _Row)])
     for row in rows:
@@ -98,10 +97,10 @@ class Chunk:
     """Use decide_chunk, then `append`."""
 
     def __init__(
-        self, store: CaseStore, secret: bytes, rules: Rules, now: datetime, rejected_cases: set[tuple[str, str]]
+        self, store: CaseStore, secret: bytes, rules: Rules, now: datetime, rejected: dict[tuple[str, str], int]
     ) -> None:
         self._store, self._secret, self._rules, self._now = store, secret, rules, now
-        self.rejected_cases = rejected_cases
+        self.rejected = rejected
         self.outcome = Outcome()
         self._cases: dict[str, _Case] = {}  # by subject
         self._residents: dict[str, Resident] = {}  # by NIK, of those who submit in this chunk
@@ -150,7 +149,7 @@ class Chunk:
             return
         name = (row.row.office, row.row.case)
         try:
-            if name in self.rejected_cases:
+            if self.rejected.get(name, row.line) < row.line:  # not what stands before it, when a chunk comes again
                 raise EarlierRowRejected
             event = self._event(row)
         except Problem as problem:
@@ -182,18 +181,14 @@ class Chunk:
         ]
         if not changes:
             return
-        try:
-            seqs = iter(await self._store.commits.append(*changes))
-        except JournalBusy:  # it may have been stored: load afresh next time
-            self._store.forget(*(change.subject for change in changes))
-            raise
+        seqs = iter(await self._store.append(*changes))
         for subject, case in cases.items():
             self._store.hold_case(subject, HeldCase(case.state, [next(seqs) for _ in case.events][-1]))
         for resident, claimed in claims.items():
             self._store.hold_claims(resident, HeldClaims(claimed.cases, [next(seqs) for _ in claimed.events][-1]))
 
     def _reject(self, line: int, name: tuple[str, str], problem: Problem) -> None:
-        self.rejected_cases.add(name)
+        self.rejected.setdefault(name, line)
         self.outcome.rejected.append((line, problem))
 
     def _event(self, row: _Row) -> Event | None:

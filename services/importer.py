@@ -25,7 +25,7 @@ class Importer:
     def __init__(self, store: CaseStore, secret: bytes, rules: Rules, now: Callable[[], datetime]) -> None:
         self._store, self._secret, self._rules, self._now = store, secret, rules, now
         self._turn = asyncio.Lock()
-        self._rejected: OrderedDict[str, frozenset[tuple[str, str]]] = OrderedDict()  # by run: (office, case)
+        self._rejected: OrderedDict[str, dict[tuple[str, str], int]] = OrderedDict()  # by run: (office, case): first line
 
     async def take(self, run: str, rows: RawRows) -> Outcome:
         """Decide and store one chunk of at most ROWS_MAX rows, after the chunks of the same `run` before it.
@@ -33,17 +33,16 @@ class Importer:
         Sending a chunk again is safe. Raises the journal's errors; then nothing is certain of the chunk but its safety.
         """
         async with self._turn:
-            rejected = self._rejected.get(run, frozenset())
+            rejected = self._rejected.get(run, {})
             for attempt in range(_ATTEMPTS_MAX):
                 chunk = await decide_chunk(self._store, self._secret, self._rules, self._now(), rows, rejected)
                 try:
                     await chunk.append()
-                except Conflict as conflict:  # a desk took one of these cases a moment ago
-                    self._store.forget(*conflict.subjects)
+                except Conflict:  # a desk took one of these cases a moment ago
                     if attempt == _ATTEMPTS_MAX - 1:
                         raise
                 else:
-                    self._rejected[run] = rejected | chunk.rejected_cases
+                    self._rejected[run] = chunk.rejected
                     self._rejected.move_to_end(run)
                     if len(self._rejected) > _RUNS_MAX:
                         self._rejected.popitem(last=False)

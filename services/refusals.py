@@ -126,7 +126,7 @@ class NoStayPermit(Refused):
 
 @dataclass(eq=False)
 class BornDisagrees(Refused):
-    """The date of birth given is not the one in the NIK."""
+    """The date of birth given is not the one in the NIK, or lies after the application."""
 
     code: ClassVar[str] = "born_disagrees"
     status: ClassVar[int] = 422

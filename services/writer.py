@@ -4,16 +4,21 @@ import asyncio
 import signal
 import sys
 from datetime import datetime
+from importlib.metadata import version
 from pathlib import Path
+
+from prometheus_client import Gauge, Info
 
 from events.calendar import CALENDAR_V1
 from events.standard import STANDARD_V1
-from infra.data_folder import open_folder
+from infra.data_folder import free_bytes, open_folder
 from infra.group_commit import GroupCommit
 from infra.journal import Journal
 from infra.keystore import Keystore
 from infra.logs import configure_logs
+from infra.metrics import REGISTRY
 from infra.nats_broker import broker
+from infra.nats_configuration import batch_directories
 from infra.nats_connection import connect
 from services.answering import Answers
 from services.application import Rules
@@ -21,6 +26,12 @@ from services.case_store import CaseStore
 from services.command_handler import CommandHandler
 from services.command_service import MIDDLEWARES, serve_commands
 from services.importer import Importer
+
+DISK_FREE = Gauge("ektp_disk_free_bytes", "What may still be written to the data folder's disk.", registry=REGISTRY)
+BATCH_DIRECTORIES = Gauge(
+    "ektp_batch_directories", "Atomic batches in the server's store, left-over ones included.", registry=REGISTRY
+)
+BUILD = Info("ektp_build", "Which version runs.", registry=REGISTRY)
 
 
 async def serve(data: Path, url: str) -> None:
@@ -30,6 +41,9 @@ async def serve(data: Path, url: str) -> None:
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop.set)
     connection = await connect(folder, "writer", url)
     journal = Journal(connection)
+    DISK_FREE.set_function(lambda: free_bytes(folder))
+    BATCH_DIRECTORIES.set_function(lambda: batch_directories(folder))
+    BUILD.info({"version": version("ektp-backbone")})
     keystore = Keystore(folder.keys / "keystore.sqlite", folder.secret())
     async with GroupCommit(journal) as commits:
         store, rules = CaseStore(journal, commits, keystore), Rules(STANDARD_V1, CALENDAR_V1)

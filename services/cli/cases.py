@@ -9,6 +9,7 @@ from services.cli.desk import at_desk
 from services.cli.session import Session, ektp_command, instant
 from services.commands import Advance, AnyCommand, Cancel, Command, Correct, Return
 from services.questions import AskFind, AskStatus
+from services.refusals import NothingCorrected
 
 Receipt = Annotated[str, typer.Argument(help="The receipt, as printed or typed.")]
 At = Annotated[str | None, typer.Option("--at", help="When it happened, for late entries; not given: now.")]
@@ -21,6 +22,7 @@ AsOfOption = Annotated[str | None, typer.Option("--as-of", help="What was true a
 AsRecordedOption = Annotated[str | None, typer.Option("--as-recorded", help="What was known at this instant.")]
 Office = Annotated[str | None, typer.Option("--office", help="Six digits; not given: all offices.")]
 
+_CORRECTABLE = ("at", "serial", "actor", "name")
 _STAGE_ID = {"submitted": "diajukan", "recorded": "direkam", "queued": "siap cetak", "printed": "dicetak"}
 _STAGE_ID |= {"collected": "diambil", "cancelled": "dibatalkan", "returned": "dikembalikan", "corrected": "dibetulkan"}
 
@@ -125,10 +127,7 @@ def add_to(app: typer.Typer) -> None:
         idempotency_key: Key = None,
     ) -> None:
         """Put right what an event says; the event itself stays."""
-        body: dict[str, Any] = {"receipt": receipt, "event": event, **_noted(at, actor, serial, reason)}
-        for assignment in set_:
-            field, _, value = assignment.partition("=")
-            body[f"new_{field}"] = instant(value) if field == "at" else value
+        body = {"receipt": receipt, "event": event, **_noted(at, actor, serial, reason)} | dict(map(_new_value, set_))
         await _moved(session, Correct.model_validate(body), idempotency_key)
 
     @ektp_command(app, "find")
@@ -165,6 +164,14 @@ def add_to(app: typer.Typer) -> None:
 
 def _noted(at: str | None, actor: str | None, serial: str | None, reason: str | None) -> dict[str, Any]:
     return {"at": instant(at), "actor": actor, "serial": serial, "reason": reason}
+
+
+def _new_value(assignment: str) -> tuple[str, Any]:
+    """Field and value of `FIELD=VALUE`. Raises NothingCorrected, InvalidInstant."""
+    field, equals, value = assignment.partition("=")
+    if field not in _CORRECTABLE:
+        raise NothingCorrected(field if equals else "-")  # without `=` it may be a name, which is not shown
+    return f"new_{field}", instant(value) if field == "at" else value
 
 
 async def _done(session: Session, command: AnyCommand, key: str | None) -> dict[str, Any]:

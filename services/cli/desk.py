@@ -3,11 +3,11 @@
 import asyncio
 import secrets
 import time
-from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AsyncExitStack, aclosing, asynccontextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, TypeVar
 
 import nats.errors
 import orjson
@@ -20,12 +20,14 @@ from events.problem import Lang, Problem
 from events.receipt import office_of, parse_receipt
 from infra.data_folder import DataFolder, open_folder
 from infra.folder_lock import OwnerLock, endpoint, take_owner, try_owner, users_exclusive, users_shared
-from infra.journal import Journal
+from infra.journal import Journal, Stored
+from infra.journal_reader import read
 from infra.nats_connection import connect
 from services.backbone import Backbone
 from services.commands import AnyCommand, Submit
 from services.wire import KEY_HEADER, PROBLEM_HEADER
 
+T = TypeVar("T")
 GONE_S_MAX = 30.0
 
 
@@ -80,30 +82,36 @@ class Desk:
 
     async def request(self, subject: str, payload: bytes, key: str = "", timeout_s: float = 20) -> dict[str, Any]:
         """One request, sent again with the same key while nobody answers. Raises Told, BackboneGone."""
-        asked = time.monotonic()
-        while True:
-            try:
-                reply = await self._send(subject, payload, key, timeout_s)
-                break
-            except (nats.errors.Error, OSError, TimeoutError):
-                if time.monotonic() - asked > GONE_S_MAX:
-                    raise BackboneGone(time.monotonic() - asked) from None
-                await asyncio.sleep(0.2)
+        reply = await _insist(lambda: self._send(subject, payload, key, timeout_s))
         answer: dict[str, Any] = orjson.loads(reply.data)
         if reply.headers and PROBLEM_HEADER in reply.headers:
             raise Told(answer)
         return answer
 
     async def journal(self) -> Journal:
-        """The journal, to read."""
-        return Journal(await self.connection())
+        """The journal, to read. Raises BackboneGone."""
+        return Journal(await _insist(self.connection))
+
+    async def history(self, until: int) -> AsyncIterator[list[Stored]]:
+        """Batches of the journal's events 1 to `until`; goes on where it was when the backbone comes back.
+
+        Raises BackboneGone, JournalDamaged.
+        """
+        position = 0
+        while position < until:
+            async with aclosing(read(await self.journal(), position, until)) as batches:
+                with suppress(nats.errors.ConnectionClosedError):
+                    while position < until:
+                        batch = await self._while_connected(anext(batches))
+                        position = batch[-1].seq
+                        yield batch
 
     async def connection(self) -> Client:
         """A living connection to where the backbone is now. Raises nats' errors, OSError, TimeoutError."""
         there = endpoint(self.folder)
         if there is None:
             raise nats.errors.NoServersError
-        if self._connection is None or self._url != there.url or not self._connection.is_connected:
+        if self._connection is None or self._url != there.url or self._lost.is_set():
             await self.close()
             self._lost = asyncio.Event()
             self._connection = await connect(self.folder, "desk", there.url, timeout_s=2, disconnected=self._lost.set)
@@ -116,18 +124,37 @@ class Desk:
             self._connection = None
 
     async def _send(self, subject: str, payload: bytes, key: str, timeout_s: float) -> Msg:
-        """One try. A broken link ends it at once: nobody would answer any more."""
+        """One try."""
         connection = await self.connection()
-        request = asyncio.ensure_future(
-            connection.request(subject, payload, timeout_s, headers={KEY_HEADER: key} if key else None)
-        )
-        lost = asyncio.ensure_future(self._lost.wait())
-        await asyncio.wait({request, lost}, return_when=asyncio.FIRST_COMPLETED)
-        lost.cancel()
-        if not request.done():
-            request.cancel()
-            raise nats.errors.ConnectionClosedError
-        return await request
+        headers = {KEY_HEADER: key} if key else None
+        return await self._while_connected(connection.request(subject, payload, timeout_s, headers=headers))
+
+    async def _while_connected(self, answer: Awaitable[T]) -> T:
+        """A broken link ends the wait at once: nobody would answer any more. Raises ConnectionClosedError."""
+        waiting, lost = asyncio.ensure_future(answer), asyncio.ensure_future(self._lost.wait())
+        try:
+            await asyncio.wait({waiting, lost}, return_when=asyncio.FIRST_COMPLETED)
+            if not waiting.done():
+                raise nats.errors.ConnectionClosedError
+            return await waiting
+        finally:
+            waiting.cancel()
+            lost.cancel()
+            await asyncio.gather(waiting, lost, return_exceptions=True)
+
+
+async def _insist(attempt: Callable[[], Awaitable[T]]) -> T:
+    """Try until somebody answers. Raises BackboneGone after 30 s of silence."""
+    gone_since = None
+    while True:
+        tried = time.monotonic()
+        try:
+            return await attempt()
+        except (nats.errors.Error, OSError, TimeoutError) as error:
+            gone_since = gone_since or (tried if isinstance(error, TimeoutError) else time.monotonic())
+            if time.monotonic() - gone_since > GONE_S_MAX:
+                raise BackboneGone(time.monotonic() - gone_since) from None
+            await asyncio.sleep(0.2)
 
 
 @asynccontextmanager

@@ -20,7 +20,6 @@ from events.receipt import InvalidReceipt, case_id, office_of, parse_receipt
 from events.stages import Stage
 from infra.data_folder import DataFolder, open_folder
 from infra.folder_lock import take_owner
-from infra.journal_reader import read
 from infra.nats_configuration import HOST
 from infra.nats_server import PortTaken
 from services.application import State, evolve
@@ -157,14 +156,14 @@ async def _replay(session: Session, to: str | None, seq: int | None, case: str |
     until, receipt = instant(to), parse_receipt(case) if case else None
     subject = case_subject(office_of(receipt).code, case_id(receipt)) if receipt else None
     states: dict[str, Stage] = {}
-    one, events, started = State(), 0, time.monotonic()
+    one, events = State(), 0
     async with at_desk(session.data) as desk:
-        journal = await desk.journal()
-        head = await journal.last_seq()
+        started = time.monotonic()
+        head = await (await desk.journal()).last_seq()
         last = head if seq is None else min(seq, head)
         with Progress(console=session.progress, transient=True) as progress:
             bar = progress.add_task("replay", total=last)
-            async for batch in read(journal, 0, last):
+            async for batch in desk.history(last):
                 for stored in batch:
                     event = decode(stored.body, stored.seq)
                     if until and event.recorded and event.recorded > until:
@@ -181,15 +180,15 @@ async def _replay(session: Session, to: str | None, seq: int | None, case: str |
                 progress.update(bar, completed=batch[-1].seq)
                 if not last:
                     break
+        seconds = time.monotonic() - started
     if subject and not states:
         raise InvalidReceipt
-    seconds = time.monotonic() - started
     counts = Counter(states.values())
     return {
         "events": events,
         "seconds": seconds,
         "events_per_second": events / seconds if seconds else 0.0,
-        "stages": {stage: counts[stage] for stage in Stage},
+        "stages": {stage.value: counts[stage] for stage in Stage},
     }
 
 

@@ -22,6 +22,7 @@ from rich.console import Console
 
 from events.calendar import CALENDAR_V1
 from events.problem import Lang, Problem
+from infra.logs import configure_logs
 from services.wire import Unexpected, problem_of
 
 Data = Annotated[Path, typer.Option("--data", envvar="EKTP_DATA", help="The data folder.")]
@@ -69,11 +70,6 @@ class Session:
     lang: Lang
 
     @property
-    def out(self) -> Console:
-        """stdout for a person; nothing is coloured or moved unless it is a terminal."""
-        return Console(highlight=False, soft_wrap=True, quiet=self.json)
-
-    @property
     def progress(self) -> Console:
         """stderr for progress bars; quiet when it is not a terminal."""
         return Console(stderr=True, quiet=not sys.stderr.isatty())
@@ -85,7 +81,8 @@ class Session:
 
     def say(self, text_id: str, text_en: str) -> None:
         """The answer for a person."""
-        self.out.print(text_id if self.lang == "id" else text_en, markup=False)
+        if not self.json:
+            print(text_id if self.lang == "id" else text_en, flush=True)
 
 
 def instant(text: str | None) -> datetime | None:
@@ -122,15 +119,20 @@ def ektp_command(app: typer.Typer, name: str) -> Callable[[Callable[..., Corouti
 
 
 def _run(function: Any, data: Path, json: bool, lang: str, arguments: dict[str, Any]) -> int:
+    configure_logs()  # to stderr: this process may run a backbone
     session = Session(data, json, cast(Lang, lang if lang in {"id", "en"} else "id"))
     try:
         if session.lang != lang:
             raise InvalidLang(lang)
         return asyncio.run(function(session, **arguments)) or 0
+    except typer.BadParameter:
+        raise  # shown with the usage: exit code 2
     except (Problem, ValidationError) as error:
         tell(session.json, session.lang, problem_of(error))
     except KeyboardInterrupt:
         return 130
+    except BrokenPipeError:  # who reads has seen enough, as in `| head`; without this Python complains when it ends
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     except Exception as error:
         if os.environ.get("EKTP_DEBUG"):
             traceback.print_exc()
@@ -143,4 +145,4 @@ def tell(json: bool, lang: Lang, problem: Problem) -> None:
     if json:
         sys.stdout.write(orjson.dumps({"error": problem.document()}, default=str).decode() + "\n")
     else:
-        Console(stderr=True, highlight=False, soft_wrap=True).print(problem.message(lang), markup=False)
+        print(problem.message(lang), file=sys.stderr)

@@ -1,0 +1,177 @@
+"""What was true then (--as-of, by when things happened) and what was known then (--as-recorded, by when they were noted)."""
+
+from collections.abc import Iterator
+from datetime import UTC, date, datetime
+from itertools import count
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pytest
+
+from events.nik import Nik
+from tests.command import Up, answered, begin, ektp, running
+
+MONDAY, TUESDAY = "2024-03-04", "2024-03-05"  # ordinary working days
+_serials = count(1)
+
+
+class Then(NamedTuple):
+    """A question about another time."""
+
+    as_of: str | None = None
+    as_recorded: str | None = None
+
+    def options(self) -> list[str]:
+        values = {"--as-of": self.as_of, "--as-recorded": self.as_recorded}
+        return [word for option, value in values.items() if value for word in (option, value)]
+
+
+@pytest.fixture(scope="module")
+def up(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Up]:
+    with running(tmp_path_factory.mktemp("as-of") / "data") as up:
+        yield up
+
+
+@pytest.fixture
+def data(up: Up) -> Path:
+    return up.data
+
+
+def submitted(data: Path, at: str) -> str:
+    """The receipt of a new case."""
+    nik = Nik.of("367203", date(1990, 5, 1), "F", next(_serials))
+    person = ("--nik", nik, "--name", "Ratna Kusumawardhani", "--kind", "new")
+    return str(ektp(data, "submit", "--office", "367203", *person, "--at", at, "--actor", "petugas.1").document["receipt"])
+
+
+def now() -> str:
+    return datetime.now(UTC).isoformat()
+
+
+def statuses(data: Path, receipt: str, *times: Then) -> list[dict[str, Any]]:
+    """The status as of each of these times; asked all at once, as that is quicker."""
+    asked = [begin(data, "status", receipt, *then.options()) for then in times]
+    return [answered(process).document for process in asked]
+
+
+def stages(data: Path, receipt: str, *times: Then) -> list[str]:
+    """Of each time the stage, or why there is none."""
+    found = statuses(data, receipt, *times)
+    return [status["error"]["code"] if "error" in status else status["stage"] for status in found]
+
+
+def places(data: Path, receipt: str, *times: Then) -> list[tuple[int, int] | None]:
+    """Of each time the place in the queue, and how many wait."""
+    found = (status["place"] for status in statuses(data, receipt, *times))
+    return [(place["number"], place["of"]) if place else None for place in found]
+
+
+def event_id(data: Path, receipt: str, event: str) -> str:
+    lines = ektp(data, "status", receipt).document["history"]
+    return next(str(line["id"]) for line in lines if line["event"] == event)
+
+
+def correct(data: Path, receipt: str, event: str, *values: str) -> None:
+    options = [word for value in values for word in ("--set", value)]
+    named = ("--event", event_id(data, receipt, event))
+    assert ektp(data, "correct", receipt, *named, *options, "--reason", "salah catat").code == 0
+
+
+def test_what_was_entered_late_counts_from_when_it_happened_and_was_known_when_it_was_entered(data: Path) -> None:
+    before = now()
+    receipt = submitted(data, f"{MONDAY}T09:00")
+    between = now()
+    ektp(data, "record", receipt, "--at", f"{MONDAY}T10:00")
+    ektp(data, "queue", receipt, "--at", f"{TUESDAY}T09:00")
+
+    true_then = [  # without an offset it is Jakarta time; the instant itself is included
+        *(f"{MONDAY}T09:00", f"{MONDAY}T02:59:59Z", f"{MONDAY}T10:00"),
+        *(f"{TUESDAY}T08:59:59.999999", f"{TUESDAY}T09:00"),
+    ]
+    expected = ["submitted", "submitted", "recorded", "recorded", "queued"]
+    assert stages(data, receipt, *map(Then, true_then)) == expected
+    assert stages(data, receipt, Then(as_of="2999-01-01"), Then()) == ["queued", "queued"]
+
+    known_then = [Then(as_recorded=at) for at in (before, between, now())]
+    assert stages(data, receipt, *known_then) == ["unknown_receipt", "submitted", "queued"]
+    both = [Then(f"{MONDAY}T10:30", between), Then(f"{MONDAY}T10:30", now()), Then(f"{MONDAY}T08:00", now())]
+    assert stages(data, receipt, *both) == ["submitted", "recorded", "unknown_receipt"]
+
+
+def test_a_case_not_yet_submitted_then_is_as_unknown_as_any_other(data: Path) -> None:
+    receipt = submitted(data, f"{TUESDAY}T09:00")
+    (unknown,) = statuses(data, receipt, Then(f"{TUESDAY}T08:59"))
+    assert unknown == ektp(data, "status", "PM-0000-0000-00000").document
+    assert unknown["error"]["code"] == "unknown_receipt"
+
+
+def test_history_and_since_tell_only_what_had_happened(data: Path) -> None:
+    receipt = submitted(data, f"{MONDAY}T09:00")
+    for command, at in (("record", f"{MONDAY}T10:00"), ("queue", f"{MONDAY}T11:00")):
+        ektp(data, command, receipt, "--at", at)
+    ektp(data, "return", receipt, "--to", "submitted", "--reason", "foto buram", "--at", f"{MONDAY}T12:00")
+    at_noon, before = statuses(data, receipt, Then(f"{MONDAY}T12:00"), Then(f"{MONDAY}T11:59"))
+    assert [line["event"] for line in at_noon["history"]] == ["submitted", "recorded", "queued", "returned"]
+    assert (at_noon["stage"], at_noon["since"]) == ("submitted", f"{MONDAY}T12:00:00+07:00")
+    assert [line["event"] for line in before["history"]] == ["submitted", "recorded", "queued"]
+    assert (before["stage"], before["since"], before["waits_for"]) == ("queued", f"{MONDAY}T11:00:00+07:00", "office")
+    assert before["promised"] == at_noon["promised"] == f"{TUESDAY}T09:00:00+07:00"
+    assert set(before) == set(ektp(data, "status", receipt).document)
+
+
+def test_a_correction_holds_from_its_events_own_time_and_was_known_from_when_it_was_made(data: Path) -> None:
+    receipt = submitted(data, f"{MONDAY}T09:00")
+    ektp(data, "record", receipt, "--at", f"{MONDAY}T15:00", "--actor", "petugas.1")
+    wrong = now()
+    correct(data, receipt, "recorded", f"at={MONDAY}T11:30", "actor=operator-9")
+    better = now()
+    correct(data, receipt, "recorded", f"at={MONDAY}T13:00")
+    right = now()
+
+    true_then = [Then(f"{MONDAY}T{time}") for time in ("11:30", "12:59", "13:00", "15:00")]
+    assert stages(data, receipt, *true_then) == ["submitted", "submitted", "recorded", "recorded"]
+    both = [Then(f"{MONDAY}T{time}", known) for known in (wrong, better, right) for time in ("12:00", "13:00", "15:00")]
+    assert stages(data, receipt, *both) == [
+        *("submitted", "submitted", "recorded"),
+        *("recorded", "recorded", "recorded"),
+        *("submitted", "recorded", "recorded"),
+    ]
+    known_then = statuses(data, receipt, *(Then(as_recorded=known) for known in (wrong, better, right)), Then(as_of=better))
+    told = [(status["since"][11:16], status["history"][1]["actor"], len(status["history"])) for status in known_then]
+    assert told == [
+        ("15:00", "petugas.1", 2),
+        ("11:30", "operator-9", 3),
+        ("13:00", "operator-9", 4),
+        ("13:00", "operator-9", 3),  # by when things happened: the second correction holds, though it was made later
+    ]
+    assert [status["history"][1]["occurred"][11:16] for status in known_then] == ["15:00", "11:30", "13:00", "13:00"]
+
+
+def test_the_place_in_the_queue_is_told_as_it_is_now_and_as_it_was_then(data: Path, tmp_path: Path) -> None:
+    queued_at = {  # in the order of the register, which is not that of the queue
+        "third": ("367206", "11:00"),
+        "first": ("367206", "09:30"),
+        "elsewhere": ("367207", "09:00"),
+        "second": ("367206", "10:00"),
+    }
+    book = ["case,office,kind,nik,name,sex,born,event,at,actor,serial,reason"]
+    for case, (office, queued) in queued_at.items():
+        nik = Nik.of("367203", date(1990, 5, 1), "F", next(_serials))
+        for event, time in (("submitted", "08:00"), ("recorded", "08:30"), ("queued", queued)):
+            book.append(f"{case},{office},new,{nik},Ratna,F,,{event},{MONDAY} {time},,,")
+    (tmp_path / "book.csv").write_text("\n".join(book))
+    assert ektp(data, "import", tmp_path / "book.csv").document["events_added"] == 12
+    finding = [begin(data, "find", "--case", case) for case in ("first", "second", "third", "elsewhere")]
+    first, second, third, elsewhere = (answered(process).document["receipts"][0] for process in finding)
+    all_wait = now()
+    ektp(data, "print", second, "--at", f"{MONDAY}T14:00")
+
+    then = Then(f"{MONDAY}T10:30"), Then(f"{MONDAY}T13:59"), Then(f"{MONDAY}T14:00"), Then(as_recorded=all_wait), Then()
+    assert places(data, first, *then) == [(1, 2), (1, 3), (1, 2), (1, 3), (1, 2)]
+    assert places(data, second, *then[1:3]) == [(2, 3), None]
+    assert places(data, third, *then) == [None, (3, 3), (2, 2), (3, 3), (2, 2)]
+    assert places(data, elsewhere, Then()) == [(1, 1)]
+
+    correct(data, first, "queued", f"at={MONDAY}T11:15")
+    assert places(data, third, *then[1:]) == [(2, 3), (1, 2), (3, 3), (1, 2)]
+    assert places(data, first, *then[:2]) == [None, (3, 3)]

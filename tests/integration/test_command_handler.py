@@ -1,0 +1,226 @@
+"""Commands against a real journal: each is done once, by one of those who ask at once, and answered the same ever after."""
+
+import asyncio
+import random
+from collections import Counter
+from collections.abc import AsyncIterator
+
+import orjson
+import pytest
+
+from events.application import Cancelled, Submitted
+from events.envelope import Event, case_subject
+from events.receipt import office_of
+from events.stages import ORDER, Kind, Stage
+from infra.group_commit import Change
+from infra.journal_errors import JournalBusy, JournalDamaged
+from infra.nats_server import NatsServer
+from services.command_handler import Done
+from services.commands import Advance, AnyCommand, Cancel, Return, Submit
+from services.refusals import CaseOpen, KeyReused, Refused
+from tests.support import OFFICE, damaged, events, frozen, lossy_link, stored
+from tests.writing import Writer, resident, writing
+
+NAME, REASON = "Siti Rahayu", "pindah ke luar kota"
+STEPS = ("record", "queue", "print", "collect")
+
+
+@pytest.fixture
+async def writer(server: NatsServer) -> AsyncIterator[Writer]:
+    async with writing(server) as writer:
+        yield writer
+
+
+def submit(serial: int = 1, office: str = OFFICE, **said: str) -> Submit:
+    return Submit(**{"office": office, "nik": resident(serial), "name": NAME, "kind": Kind.NEW} | said)
+
+
+def do(step: str, receipt: str, **said: str) -> Advance:
+    return Advance.model_validate({"command": step, "receipt": receipt} | said)
+
+
+async def outcomes(writer: Writer, *asked: tuple[AnyCommand, str]) -> list[Done | BaseException]:
+    """What these commands, each with its key, come to at once."""
+    return await asyncio.gather(*(writer.handler.handle(command, key) for command, key in asked), return_exceptions=True)
+
+
+async def test_the_same_command_again_has_the_same_answer_and_adds_nothing(server: NatsServer, writer: Writer) -> None:
+    answers = await outcomes(writer, *[(submit(), "key")] * 10)
+    done = answers[0]
+    assert isinstance(done, Done)
+    assert answers == [done] * 10
+    steps = [do(step, done.receipt) for step in STEPS]
+    first = {}
+    for step in steps:
+        again = await outcomes(writer, *[(step, "key")] * 10)
+        first[step.command] = again[0]
+        assert again == [again[0]] * 10
+    assert [one.stage for one in first.values() if isinstance(one, Done)] == list(ORDER[1:])
+    assert [event.name for event in await events(writer.journal)] == ["submitted", "case_claimed", *ORDER[1:]]
+    async with writing(server) as restarted:  # and so for ever
+        assert await restarted.handler.handle(submit(), "key") == done
+        for step in steps:
+            assert await restarted.handler.handle(step, "key") == first[step.command]
+        assert await restarted.journal.last_seq() == 6
+
+
+@pytest.mark.parametrize("how", ["drop", "cut"])
+async def test_a_command_whose_acknowledgement_was_lost_is_answered_all_the_same(server: NatsServer, how: str) -> None:
+    async with lossy_link(server) as (link, url), writing(server, url, request_s=0.3) as writer:
+        link.how = "cut" if how == "cut" else "drop"
+        link.to_lose = 1
+        done = await writer.handler.handle(submit(), "key")
+        assert (len(link.lost), done.seq) == (1, 1)
+        link.to_lose = 1
+        recorded = await writer.handler.handle(do("record", done.receipt), "key")
+        assert (len(link.lost), recorded.seq) == (2, 3)
+        assert await writer.handler.handle(submit(), "key") == done
+        assert await writer.handler.handle(do("record", done.receipt), "key") == recorded
+        assert [event.name for event in await events(writer.journal)] == ["submitted", "case_claimed", "recorded"]
+
+
+async def unanswered(server: NatsServer, writer: Writer, command: Submit, key: str) -> str:
+    """Submit while the server freezes in the midst: what became of it is unknown. Returns its case's subject."""
+    append, subjects = writer.store.commits.append, list[str]()
+
+    async def freezing(*changes: Change) -> list[int]:
+        subjects.extend(change.subject for change in changes)
+        async with frozen(server):
+            return await append(*changes)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(writer.store.commits, "append", freezing)
+        with pytest.raises(JournalBusy) as busy:
+            await writer.handler.handle(command, key)
+    assert busy.value.stored == "unknown"
+    assert len(await writer.journal.last(subjects)) == 2  # it was stored
+    return subjects[0]
+
+
+async def test_after_an_unknown_outcome_the_answer_is_what_was_stored(server: NatsServer) -> None:
+    async with writing(server, request_s=0.3, append_s=0.5) as writer:
+        subject = await unanswered(server, writer, submit(), "key")
+        done = await writer.handler.handle(submit(), "key")
+        (submitted,) = await writer.journal.load(subject)
+        assert isinstance(submitted.fact, Submitted)
+        assert (done.seq, done.promised) == (submitted.seq, submitted.fact.promised)
+        assert await writer.handler.handle(submit(), "key") == done
+        assert await writer.journal.last_seq() == 2
+
+
+async def test_after_an_unknown_outcome_the_resident_has_one_case_not_two(server: NatsServer) -> None:
+    async with writing(server, request_s=0.3, append_s=0.5) as writer:
+        await unanswered(server, writer, submit(), "key")
+        with pytest.raises(CaseOpen):
+            await writer.handler.handle(submit(office="367204"), "another key")
+        assert await writer.journal.last_seq() == 2
+
+
+async def test_the_same_key_with_other_content_is_refused(writer: Writer) -> None:
+    done = await writer.handler.handle(submit(), "key")
+    await writer.handler.handle(do("record", done.receipt, serial="B-1"), "key")
+    for other in (submit(2), submit(kind="lost"), submit(name="Siti"), do("record", done.receipt, serial="B-2")):
+        with pytest.raises(KeyReused):
+            await writer.handler.handle(other, "key")
+    assert await writer.journal.last_seq() == 3
+
+
+async def test_the_same_key_with_other_content_at_the_same_time_is_refused_too(writer: Writer) -> None:
+    for serial in range(1, 11):
+        key = f"key {serial}"
+        one, other = submit(serial), submit(serial, name="Siti")
+        done, refused = await outcomes(writer, (one, key), (other, key))
+        assert isinstance(done, Done)
+        assert isinstance(refused, KeyReused)
+        one_step, other_step = do("record", done.receipt, serial="B-1"), do("record", done.receipt, serial="B-2")
+        recorded, refused = await outcomes(writer, (one_step, key), (other_step, key))
+        assert isinstance(recorded, Done)
+        assert isinstance(refused, KeyReused)
+        assert await outcomes(writer, (one, key), (one_step, key)) == [done, recorded]
+    assert await writer.journal.last_seq() == 30
+
+
+async def test_of_two_submissions_at_two_offices_at_once_one_wins(writer: Writer) -> None:
+    for serial in range(1, 21):
+        told = await outcomes(writer, (submit(serial), "a"), (submit(serial, office="367208"), "b"))
+        (done,) = [outcome for outcome in told if isinstance(outcome, Done)]
+        (refused,) = [outcome for outcome in told if isinstance(outcome, CaseOpen)]
+        assert refused.receipt == done.receipt
+    names = Counter(event.name for event in await events(writer.journal))
+    assert names == {"submitted": 20, "case_claimed": 20}
+
+
+def is_legal(history: list[Event]) -> bool:
+    """Submitted, then one stage after the other or back to one that was reached; nothing after the end."""
+    stages = [Stage.SUBMITTED]
+    for event in history[1:]:
+        now = stages[-1]
+        if now in (Stage.COLLECTED, Stage.CANCELLED):
+            return False
+        back_to = getattr(event.fact, "back_to", None)
+        if back_to:
+            if back_to not in stages or ORDER.index(back_to) >= ORDER.index(now):
+                return False
+        elif not isinstance(event.fact, Cancelled) and ORDER.index(Stage(event.name)) != ORDER.index(now) + 1:
+            return False
+        stages.append(back_to or Stage(event.name))
+    return isinstance(history[0].fact, Submitted) and [event.version for event in history] == list(
+        range(1, len(history) + 1)
+    )
+
+
+async def test_64_commands_on_8_cases_at_once_make_legal_histories(writer: Writer) -> None:
+    receipts = [(await writer.handler.handle(submit(serial), "key")).receipt for serial in range(1, 9)]
+    asked: list[tuple[AnyCommand, str]] = []
+    for receipt in receipts:
+        asked += [(do(step, receipt), "1") for step in STEPS] + [(do("record", receipt), "2"), (do("queue", receipt), "2")]
+        asked += [(Return(receipt=receipt, to=Stage.SUBMITTED, reason=REASON), "1")]
+        asked += (
+            [(Cancel(receipt=receipt, reason=REASON), "1")] if receipt in receipts[:4] else [(do("print", receipt), "2")]
+        )
+    random.Random(7).shuffle(asked)
+    told = await outcomes(writer, *asked)
+    assert {type(outcome) for outcome in told if not isinstance(outcome, Refused)} == {Done}
+    done = [outcome for outcome in told if isinstance(outcome, Done)]
+    assert len(done) >= 16  # each case was recorded at least, and was cancelled or went on
+    found = await events(writer.journal)
+    assert len(found) == 16 + len(done)
+    assert {(one.case, one.seq) for one in done} <= {(event.entity_id, event.seq) for event in found}
+    for receipt in receipts:
+        case = next(one.case for one in done if one.receipt == receipt)
+        assert is_legal(await writer.journal.load(case_subject(office_of(receipt).code, case)))
+
+
+async def test_nobody_is_named_in_the_journal_and_the_keystore_gives_it_back(writer: Writer) -> None:
+    done = await writer.handler.handle(submit(reason=REASON), "key")
+    await writer.handler.handle(Cancel(receipt=done.receipt, reason=REASON), "key")
+    messages = await stored(writer.journal)
+    assert len(messages) == 3
+    for message in messages:
+        assert [word for word in (resident(1), NAME, REASON, "1990") if word.encode() in message.body] == []
+    submitted, _, cancelled = await events(writer.journal)
+    for event, personal in (
+        (submitted, {"nik": resident(1), "name": NAME, "born": "1990-05-01", "reason": REASON}),
+        (cancelled, {"reason": REASON}),
+    ):
+        assert event.fact.sealed
+        bound_to = f"{event.id} {event.fact.TYPE} {event.entity_id}"
+        person = writer.keystore.resident(resident(1))
+        assert person
+        assert orjson.loads(writer.keystore.open(person, event.fact.sealed, bound_to)) == personal
+
+
+@pytest.mark.parametrize("seq", [1, 2, 3])  # the submission, the claim, the record
+async def test_a_command_on_a_damaged_history_is_refused(server: NatsServer, writer: Writer, seq: int) -> None:
+    receipt = (await writer.handler.handle(submit(), "key")).receipt
+    await writer.handler.handle(do("record", receipt), "key")
+    await writer.handler.handle(submit(2), "key 2")  # so that the head is not the damaged one
+    async with damaged(server, seq) as journal:
+        url = journal.connection.connected_url
+        assert url
+        async with writing(server, url.geturl()) as again:
+            on_the_case = [(do("queue", receipt), "key"), (submit(), "key"), (do("record", receipt), "key")]
+            for command, key in (on_the_case if seq != 2 else []) + [(submit(1, office="367208"), "other")]:
+                with pytest.raises(JournalDamaged):
+                    await again.handler.handle(command, key)
+            assert await journal.last_seq() == 5

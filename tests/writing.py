@@ -1,0 +1,59 @@
+"""The writer without its process: what answers commands and takes register rows, over one connection."""
+
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager, closing
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
+from itertools import count
+
+from events.calendar import CALENDAR_V1
+from events.nik import Nik
+from events.standard import STANDARD_V1
+from infra.group_commit import GroupCommit
+from infra.journal import Journal
+from infra.keystore import Keystore
+from infra.nats_server import NatsServer
+from services.application import Rules
+from services.case_store import CaseStore
+from services.command_handler import CommandHandler
+from services.importer import Importer
+from tests.support import connected_writer
+
+RULES = Rules(STANDARD_V1, CALENDAR_V1)
+
+
+def running_clock() -> Callable[[], datetime]:
+    """A minute later each time it is asked, from a Wednesday morning on."""
+    first, minutes = datetime(2026, 11, 25, 9, tzinfo=CALENDAR_V1.zone), count()
+    return lambda: first + timedelta(minutes=next(minutes))
+
+
+def resident(serial: int) -> Nik:
+    return Nik.of("367203", date(1990, 5, 1), "F", serial)
+
+
+@dataclass(frozen=True)
+class Writer:
+    """One life of the writer."""
+
+    journal: Journal
+    keystore: Keystore
+    store: CaseStore
+    handler: CommandHandler
+    importer: Importer
+
+
+@asynccontextmanager
+async def writing(
+    server: NatsServer, url: str = "", request_s: float = 5, append_s: float = 10, now: Callable[[], datetime] | None = None
+) -> AsyncIterator[Writer]:
+    """A writer that connects by way of `url`; `request_s` and `append_s` bound how long it waits for the server."""
+    folder, now = server.folder, now or running_clock()
+    async with connected_writer(server, url) as connection:
+        journal = Journal(connection, request_s)
+        await journal.create()
+        with closing(Keystore(folder.keys / "keystore.sqlite", folder.secret())) as keystore:
+            async with GroupCommit(journal, append_s) as commits:
+                store = CaseStore(journal, commits, keystore)
+                handler = CommandHandler(store, folder.secret(), RULES, now)
+                yield Writer(journal, keystore, store, handler, Importer(store, folder.secret(), RULES, now))
