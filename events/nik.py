@@ -45,8 +45,7 @@ class Nik(str):
         if digits[12:] == "0000":
             raise InvalidNik("serial")
         nik = super().__new__(cls, digits)
-        # 2000 is a leap year and 1900 is not: a 29 February that one century knows is a date
-        if nik._born_in(2000) is None and nik._born_in(1900) is None:
+        if nik._born_in(2000) is None:  # this century has every day that the last one had: 2000 is a leap year
             raise InvalidNik("date")
         return nik
 

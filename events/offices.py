@@ -4,11 +4,13 @@ Source: Kota Cilegon's eight districts, Kemendagri area codes 36.72.01 to 36.72.
 receipts never contain (Crockford base 32).
 """
 
+import re
 from dataclasses import dataclass
 from typing import ClassVar
 
 from events.problem import Problem
 
+_CODE = re.compile("[0-9]{6}")
 BACKBONE_ID = "3672"  # Kota Cilegon; fixed when a data folder is made
 
 
@@ -50,5 +52,6 @@ def office(code: str) -> Office:
     """The office with this six-digit code. Raises UnknownOffice."""
     found = OFFICES.get(code)
     if found is None:
-        raise UnknownOffice(code, ", ".join(OFFICES))
+        shown = code if _CODE.fullmatch(code) else "?"  # what else stands there may be a NIK or a name in the wrong place
+        raise UnknownOffice(shown, ", ".join(OFFICES))
     return found

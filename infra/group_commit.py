@@ -10,7 +10,7 @@ import random
 import secrets
 import time
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
@@ -49,6 +49,7 @@ class Change:
     subject: str
     expected_seq: int
     bodies: list[bytes]  # without the stamp (events.envelope.encode)
+    headers: Mapping[str, str] = field(default_factory=dict)  # beside those that the server asks for
 
 
 @dataclass(eq=False, slots=True)
@@ -56,6 +57,7 @@ class _Append:
     changes: Sequence[Change]
     done: "asyncio.Future[list[int]]"
     sent: bool = False
+    in_doubt: bool = False  # it was sent, and no answer came
     bodies: list[bytes] = field(default_factory=list)  # stamped, in the order of the changes
 
     @property
@@ -78,9 +80,11 @@ class _Append:
 class GroupCommit:
     """The one appender of a backbone. Start with `async with`."""
 
-    def __init__(self, journal: Journal, timeout_s: float = 10.0) -> None:
-        """`timeout_s`: how long a caller waits at most, after which it is told what is known."""
-        self._journal, self._timeout_s = journal, timeout_s
+    def __init__(self, journal: Journal, timeout_s: float = 10.0, stamped: bool = True) -> None:
+        """`timeout_s`: how long a caller waits at most, after which it is told what is known. `stamped`: the bodies are
+        events, and get the time at which they are recorded; else they are stored as they come, and others may append, too.
+        """
+        self._journal, self._timeout_s, self._stamped = journal, timeout_s, stamped
         self._waiting: deque[_Append] = deque()
         self._wake = asyncio.Event()
         self._recorded = datetime.min.replace(tzinfo=UTC)
@@ -92,9 +96,11 @@ class GroupCommit:
     async def __aenter__(self) -> "GroupCommit":
         newest = await self._journal.newest()
         if newest:
-            recorded = decode(newest.body, newest.seq).recorded
-            assert recorded is not None
-            self._recorded, self._head = recorded, newest.seq
+            self._head = newest.seq
+            if self._stamped:
+                recorded = decode(newest.body, newest.seq).recorded
+                assert recorded is not None
+                self._recorded = recorded
         self._reconnects_checked = self._journal.connection.stats["reconnects"]
         self._task = asyncio.create_task(self._run(), name="group commit")
         return self
@@ -163,7 +169,8 @@ class GroupCommit:
         """See a group through: everyone in it is told that it landed, that it lost, or gives up waiting."""
         self._recorded = max(self._recorded, datetime.now(UTC))
         for append in group:
-            append.bodies = stamp([body for change in append.changes for body in change.bodies], self._recorded)
+            bodies = [body for change in append.changes for body in change.bodies]
+            append.bodies = stamp(bodies, self._recorded) if self._stamped else bodies
         while group := [append for append in group if not append.given_up]:
             if self._broken:
                 raise self._broken
@@ -207,7 +214,7 @@ class GroupCommit:
     async def _publish(self, append: _Append) -> None:
         """Send a single event."""
         (change,) = append.changes
-        headers = {_EXPECT: str(change.expected_seq)}
+        headers = {_EXPECT: str(change.expected_seq), **change.headers}
         self._answered([append], await self._request(change.subject, append.bodies[0], headers))
 
     async def _publish_batch(self, group: list[_Append]) -> None:
@@ -218,7 +225,7 @@ class GroupCommit:
             for change in append.changes:
                 for index in range(len(change.bodies)):
                     sent += 1
-                    headers = {"Nats-Batch-Id": batch_id, "Nats-Batch-Sequence": str(sent)}
+                    headers = {"Nats-Batch-Id": batch_id, "Nats-Batch-Sequence": str(sent), **change.headers}
                     if index == 0:  # expectations see the stream as it was before the batch
                         headers[_EXPECT] = str(change.expected_seq)
                     if sent == count:
@@ -240,6 +247,8 @@ class GroupCommit:
     def _answered(self, group: list[_Append], reply: Msg | None) -> None:
         """Tell the callers of one publish or batch, if the answer settles it. Who lost is read from the journal."""
         if reply is None:
+            for append in group:
+                append.in_doubt = True
             return
         answer = orjson.loads(reply.data)
         if "error" not in answer:
@@ -267,7 +276,9 @@ class GroupCommit:
         for append in group:
             ends = [(change, last.get(change.subject, nothing)) for change in append.changes]
             _, stored = ends[-1]
-            if stored.body == append.bodies[-1]:  # an id is not enough: the same command with other content has it too
+            # An id is not enough: the same command with other content has it, too. A body without a stamp is not enough
+            # where the server has refused it: another may have stored the same.
+            if stored.seq and stored.body == append.bodies[-1] and (self._stamped or append.in_doubt):
                 self._head = max(self._head, stored.seq)
                 append.landed(stored.seq)
                 APPENDED.inc(append.count)

@@ -6,8 +6,8 @@ Appending is in group_commit.py, reading in order in journal_reader.py. Design: 
 import asyncio
 import itertools
 import secrets
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 import nats.errors
@@ -49,12 +49,15 @@ class Stored:
     seq: int
     subject: str
     body: bytes
+    headers: Mapping[str, str] | None = field(default=None, compare=False)  # the server adds its own by the way of reading
 
 
 class Journal:
-    """Looking things up in the stream EKTP over one connection."""
+    """Looking things up in one stream, which is EKTP unless said otherwise, over one connection."""
 
-    def __init__(self, connection: Client, timeout_s: float = 5.0) -> None:
+    def __init__(self, connection: Client, timeout_s: float = 5.0, config: Mapping[str, Any] = STREAM_CONFIG) -> None:
+        self.stream: str = config["name"]
+        self._config = config
         self.connection = connection
         self.timeout_s = timeout_s
         self._inbox = f"{connection.new_inbox()}"
@@ -64,17 +67,20 @@ class Journal:
 
     async def create(self) -> None:
         """Make the stream, or find it as it should be. Raises JournalRefused when it exists with another configuration."""
-        await self.api(f"STREAM.CREATE.{STREAM}", STREAM_CONFIG)
+        await self.api(f"STREAM.CREATE.{self.stream}", self._config)
 
-    async def info(self) -> dict[str, Any]:
-        """The server's account of the stream: `state` (messages, first_seq, last_seq, num_deleted …), `config`."""
-        return await self.api(f"STREAM.INFO.{STREAM}", None)
+    async def info(self, subjects: str | None = None) -> dict[str, Any]:
+        """The server's account of the stream: `state` (messages, first_seq, last_seq, num_deleted …), `config`.
+
+        With `subjects`, which may hold wildcards, `state.subjects` has each of these and how many messages are on it.
+        """
+        return await self.api(f"STREAM.INFO.{self.stream}", {"subjects_filter": subjects} if subjects else None)
 
     async def last_seq(self) -> int:
         """The journal's head: the sequence of its last event; 0 when it is empty."""
         return int((await self.info())["state"]["last_seq"])
 
-    async def api(self, call: str, body: dict[str, Any] | None) -> dict[str, Any]:
+    async def api(self, call: str, body: Mapping[str, Any] | None) -> dict[str, Any]:
         """One request to the JetStream API. Raises JournalBusy, JournalFull, JournalRefused."""
         payload = b"" if body is None else orjson.dumps(body)
         try:
@@ -92,23 +98,41 @@ class Journal:
 
         Raises JournalDamaged when a hole shows (nats-server#8632 skips damaged records silently), JournalBusy.
         """
-        history: list[Event] = []
-        start, pending = 1, 0
+        history = [decode(stored.body, stored.seq) for stored in await self.messages(subject)]
+        for version, event in enumerate(history, 1):
+            if event.version != version:
+                raise JournalDamaged(subject, f"its event {version} cannot be read")
+        return history
+
+    async def messages(self, subject: str, start: int = 1) -> list[Stored]:
+        """All on one subject, which may hold wildcards, from position `start` on. Raises JournalDamaged, JournalBusy."""
+        found: list[Stored] = []
+        pending = 0
         while True:
             query = {"seq": start, "next_by_subj": subject, "batch": _LOAD_MAX}
             page, more = await self._direct_get(query)
             if pending and not page:
                 raise JournalDamaged(subject, f"{pending} later event(s) cannot be read")
-            history += [decode(stored.body, stored.seq) for stored in page]
+            found += page
             if not more:
                 break
             start, pending = page[-1].seq + 1, more
-        if not history:
+        if not found:
             await self.last([subject])  # raises where the subject is not unknown but unreadable
-        for version, event in enumerate(history, 1):
-            if event.version != version:
-                raise JournalDamaged(subject, f"its event {version} cannot be read")
-        return history
+        return found
+
+    async def page(self, start: int, count: int) -> tuple[list[Stored], int]:
+        """(up to `count` messages from position `start` on, how many the journal has behind them); `count` up to 1,000.
+
+        Raises JournalDamaged at a hole, JournalBusy.
+        """
+        page, more = await self._direct_get({"seq": start, "next_by_subj": ">", "batch": count})
+        for position, stored in enumerate(page, start):
+            if stored.seq != position:
+                raise JournalDamaged(f"event {position}", f"the server goes on with {stored.seq}")
+        if not page and await self.last_seq() >= start:
+            raise JournalDamaged(f"event {start}", "it cannot be read")
+        return page, more
 
     async def last(self, subjects: Sequence[str]) -> dict[str, Stored]:
         """The last message of each of these exact subjects that has one. Raises JournalDamaged, JournalBusy."""
@@ -150,7 +174,7 @@ class Journal:
             async with asyncio.timeout(self.timeout_s):
                 await self._link()
                 await self.connection.publish(
-                    f"$JS.API.DIRECT.GET.{STREAM}", orjson.dumps(query), reply=f"{self._inbox}.{token}"
+                    f"$JS.API.DIRECT.GET.{self.stream}", orjson.dumps(query), reply=f"{self._inbox}.{token}"
                 )
                 return await answers.done
         except (TimeoutError, nats.errors.Error) as error:
@@ -160,7 +184,8 @@ class Journal:
 
     async def _link(self) -> None:
         """Wait for the connection while it comes back: a server that was started again is there in a moment."""
-        while self.connection.is_reconnecting:  # noqa: ASYNC110 (nats-py tells the maker of the connection alone)
+        link = self.connection
+        while not (link.is_connected or link.is_closed):  # noqa: ASYNC110 (nats-py tells the connection's maker alone)
             await asyncio.sleep(0.02)
 
     async def _answered(self, message: Msg) -> None:
@@ -184,7 +209,7 @@ class _Answers:
         if self.done.done():
             return
         if status is None:
-            self._messages.append(Stored(int(headers["Nats-Sequence"]), headers["Nats-Subject"], message.data))
+            self._messages.append(Stored(int(headers["Nats-Sequence"]), headers["Nats-Subject"], message.data, headers))
             if self._single:
                 self.done.set_result((self._messages, 0))
         elif status == _END_OF_BATCH:

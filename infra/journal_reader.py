@@ -18,7 +18,7 @@ import structlog
 from nats.aio.msg import Msg
 from nats.aio.subscription import Subscription
 
-from infra.journal import STREAM, Journal, Stored
+from infra.journal import Journal, Stored
 from infra.journal_errors import JournalBusy, JournalDamaged
 
 log = structlog.get_logger()
@@ -71,7 +71,9 @@ async def _consume(journal: Journal, after: int) -> AsyncGenerator[list[Stored],
         "mem_storage": True,
         "inactive_threshold": 30_000_000_000,
     }
-    consumer = await journal.api(f"CONSUMER.CREATE.{STREAM}.{name}", {"stream_name": STREAM, "config": config})
+    consumer = await journal.api(
+        f"CONSUMER.CREATE.{journal.stream}.{name}", {"stream_name": journal.stream, "config": config}
+    )
     inbox = _Inbox(journal, name, consumer["num_pending"])
     subscription: Subscription = await journal.connection.subscribe(inbox.subject, cb=inbox.take)
     try:
@@ -87,7 +89,7 @@ async def _consume(journal: Journal, after: int) -> AsyncGenerator[list[Stored],
     finally:
         with contextlib.suppress(nats.errors.Error):
             await subscription.unsubscribe()
-            await journal.connection.publish(f"$JS.API.CONSUMER.DELETE.{STREAM}.{name}")
+            await journal.connection.publish(f"$JS.API.CONSUMER.DELETE.{journal.stream}.{name}")
 
 
 class _Inbox:
@@ -97,7 +99,7 @@ class _Inbox:
         self.subject = journal.connection.new_inbox()
         self.pending = pending  # what the server says it has yet to send
         self._connection = journal.connection
-        self._next_subject = f"$JS.API.CONSUMER.MSG.NEXT.{STREAM}.{consumer}"
+        self._next_subject = f"$JS.API.CONSUMER.MSG.NEXT.{journal.stream}.{consumer}"
         self._messages: deque[Stored] = deque()
         self._asked = 0  # messages asked for and not yet arrived
         self._arrived = asyncio.Event()
@@ -113,7 +115,7 @@ class _Inbox:
         """One message, or one of the server's remarks."""
         if message.reply:  # $JS.ACK.<stream>.<consumer>.<delivered>.<stream seq>.<consumer seq>.<time>.<pending>
             tokens = message.reply.split(".")
-            self._messages.append(Stored(int(tokens[5]), message.subject, message.data))
+            self._messages.append(Stored(int(tokens[5]), message.subject, message.data, message.headers))
             self.pending = int(tokens[8])
             self._asked -= 1
         else:

@@ -44,12 +44,13 @@ class PortTaken(Problem):
 
     port: int
     why: str  # as the system says it
+    option: str = "--nats"
     code: ClassVar[str] = "port_taken"
     status: ClassVar[int] = 409
     sentence_id: ClassVar[str] = (
-        "Port {port} tidak dapat dipakai ({why}). Tidak ada yang dijalankan. Pilih port lain dengan --nats."
+        "Port {port} tidak dapat dipakai ({why}). Tidak ada yang dijalankan. Pilih port lain dengan {option}."
     )
-    sentence_en: ClassVar[str] = "Port {port} cannot be used ({why}). Nothing was started. Choose another with --nats."
+    sentence_en: ClassVar[str] = "Port {port} cannot be used ({why}). Nothing was started. Choose another with {option}."
 
 
 @dataclass(eq=False)
@@ -155,6 +156,8 @@ def _checked(port: int) -> int:
     """Asked before the start, because the server opens its store first and its port last. Raises PortTaken."""
     try:
         socket.create_server((HOST, port)).close()
+    except OverflowError as error:
+        raise PortTaken(port, str(error)) from None
     except OSError as error:
         raise PortTaken(port, os.strerror(error.errno or 0)) from None
     return port

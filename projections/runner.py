@@ -58,6 +58,8 @@ class Runner:
             for projection in projections:
                 projection.TABLES.create_all(db)
         self._positions = {projection.NAME: self._stored_position(projection) for projection in projections}
+        for name, position in self._positions.items():
+            POSITION.labels(name).set(position)
 
     @property
     def position(self) -> int:

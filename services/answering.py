@@ -5,6 +5,7 @@ for itself. A problem travels as RFC 9457 JSON, told apart by the header `ektp-p
 """
 
 import asyncio
+import secrets
 from collections.abc import Awaitable
 from typing import Any
 
@@ -38,6 +39,11 @@ class Answers:
 
     def __init__(self) -> None:
         self._tasks: set[asyncio.Task[None]] = set()
+        self._instance = secrets.token_hex(8)
+
+    async def ping(self) -> dict[str, str]:
+        """Tells this process from the one before it: who still waits for an answer of that one may stop waiting."""
+        return {"instance": self._instance}
 
     def start(self, message: NatsMessage, work: Awaitable[Any]) -> None:
         """Answer `message` with what `work` returns (a JSON value) or raises. Raises TooBusy."""

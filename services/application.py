@@ -156,7 +156,7 @@ def _occurred(command: AnyCommand, state: State, now: datetime) -> datetime:
         return max(now, previous) if previous else now
     if command.at > now:
         raise refusals.InFuture(command.at, now)
-    if previous and command.at < previous and not isinstance(command, Correct):
+    if previous and command.at < previous:
         raise refusals.BeforePrevious(command.at, previous)
     return command.at.astimezone(now.tzinfo)
 

@@ -78,14 +78,11 @@ def serve_commands(broker: NatsBroker, handler: CommandHandler, importer: Import
 
     @broker.subscriber(f"cmd.ektp.{BACKBONE_ID}.ping", no_reply=True)
     async def ping(message: NatsMessage) -> None:
-        answers.start(message, nothing())
+        answers.start(message, answers.ping())
 
     @broker.subscriber(f"cmd.ektp.{BACKBONE_ID}.metrics", no_reply=True)
     async def metrics(message: NatsMessage) -> None:
         answers.start(message, figures())
-
-    async def nothing() -> dict[str, Any]:
-        return {}
 
     async def figures() -> bytes:
         return generate_latest(REGISTRY)

@@ -101,3 +101,7 @@ def serve_questions(broker: NatsBroker, questions: Questions, answers: Answers) 
     @broker.subscriber(f"ask.ektp.{BACKBONE_ID}.lag", no_reply=True)
     async def ask_lag(message: NatsMessage) -> None:
         answers.start(message, questions.lag())
+
+    @broker.subscriber(f"ask.ektp.{BACKBONE_ID}.ping", no_reply=True)
+    async def ping(message: NatsMessage) -> None:
+        answers.start(message, answers.ping())

@@ -22,6 +22,7 @@ from infra.folder_lock import endpoint
 from infra.journal import Journal
 from infra.journal_reader import read
 from infra.nats_connection import connect
+from infra.nats_leftover import die_with_parent
 
 T = TypeVar("T")
 EKTP = Path(sys.executable).with_name("ektp")
@@ -54,7 +55,14 @@ def begin(data: Path, *words: object, json: bool = True, lang: str = "en", **env
     typed = [str(word) for word in words]
     PERSONAL.update(value for option, value in pairwise(typed) if option in {"--nik", "--name"} and value.strip())
     command = [str(EKTP), *typed, "--data", str(data), "--lang", lang, *(["--json"] if json else [])]
-    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=os.environ | environment)
+    return subprocess.Popen(
+        command,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env=os.environ | environment,
+        preexec_fn=die_with_parent(),  # noqa: PLW1509 (no threads here) - a test that fails leaves nothing running either
+    )
 
 
 def answered(process: subprocess.Popen[str], json: bool = True, timeout_s: float = 90) -> Answer:
@@ -113,6 +121,7 @@ def begin_up(data: Path, *words: object, lang: str = "en", **environment: str) -
         text=True,
         start_new_session=True,
         env=os.environ | environment,
+        preexec_fn=die_with_parent(),  # noqa: PLW1509
     )
 
 

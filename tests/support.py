@@ -141,7 +141,7 @@ class Link:
         while line := await from_server.readline():
             if line.startswith((b"MSG ", b"HMSG ")):
                 payload = await from_server.readexactly(int(line.split()[-1]) + 2)
-                if self.to_lose and payload.startswith(b'{"stream":"EKTP","seq":'):  # a refusal begins otherwise
+                if self.to_lose and payload.startswith(b'{"stream":"'):  # a refusal begins otherwise
                     self.to_lose -= 1
                     self.lost.append(payload)
                     if self.how == "cut":

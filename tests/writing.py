@@ -1,15 +1,18 @@
 """The writer without its process: what answers commands and takes register rows, over one connection."""
 
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager, closing
+import asyncio
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager, closing, contextmanager
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from itertools import count
 
+import pytest
+
 from events.calendar import CALENDAR_V1
 from events.nik import Nik
 from events.standard import STANDARD_V1
-from infra.group_commit import GroupCommit
+from infra.group_commit import Change, GroupCommit
 from infra.journal import Journal
 from infra.keystore import Keystore
 from infra.nats_server import NatsServer
@@ -17,7 +20,7 @@ from services.application import Rules
 from services.case_store import CaseStore
 from services.command_handler import CommandHandler
 from services.importer import Importer
-from tests.support import connected_writer
+from tests.support import connected_writer, frozen
 
 RULES = Rules(STANDARD_V1, CALENDAR_V1)
 
@@ -57,3 +60,25 @@ async def writing(
                 store = CaseStore(journal, commits, keystore)
                 handler = CommandHandler(store, folder.secret(), RULES, now)
                 yield Writer(journal, keystore, store, handler, Importer(store, folder.secret(), RULES, now))
+
+
+@contextmanager
+def freezing_appends(server: NatsServer, writer: Writer) -> Iterator[list[str]]:
+    """Within the block the server takes what the writer appends and does not answer. Gives the subjects appended to."""
+    append, subjects = writer.store.commits.append, list[str]()
+
+    async def freezing(*changes: Change) -> list[int]:
+        subjects.extend(change.subject for change in changes)
+        async with frozen(server):
+            return await append(*changes)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(writer.store.commits, "append", freezing)
+        yield subjects
+
+
+async def are_stored(writer: Writer, subjects: list[str]) -> None:
+    """Wait until they are: a question may overtake an append that the server has yet to look at."""
+    async with asyncio.timeout(5):
+        while len(await writer.journal.last(subjects)) < len(set(subjects)):
+            await asyncio.sleep(0.01)

@@ -29,6 +29,7 @@ from services.wire import KEY_HEADER, PROBLEM_HEADER
 
 T = TypeVar("T")
 GONE_S_MAX = 30.0
+PING_S = 1.0  # how often it is looked whether somebody is still there to answer
 
 
 @dataclass(eq=False)
@@ -102,7 +103,7 @@ class Desk:
             async with aclosing(read(await self.journal(), position, until)) as batches:
                 with suppress(nats.errors.ConnectionClosedError):
                     while position < until:
-                        batch = await self._while_connected(anext(batches))
+                        batch = await _unless(self._lost.wait(), anext(batches))
                         position = batch[-1].seq
                         yield batch
 
@@ -124,23 +125,46 @@ class Desk:
             self._connection = None
 
     async def _send(self, subject: str, payload: bytes, key: str, timeout_s: float) -> Msg:
-        """One try."""
+        """One try. Raises nats' errors, OSError or TimeoutError as soon as nobody would answer any more."""
         connection = await self.connection()
-        headers = {KEY_HEADER: key} if key else None
-        return await self._while_connected(connection.request(subject, payload, timeout_s, headers=headers))
+        ping = f"{subject.partition('.')[0]}.ektp.{BACKBONE_ID}.ping"
+        asked = await _unless(self._lost.wait(), _instance(connection, ping))
+        request = connection.request(subject, payload, timeout_s, headers={KEY_HEADER: key} if key else None)
+        return await _unless(self._lost.wait(), _unless(_replaced(connection, ping, asked), request))
 
-    async def _while_connected(self, answer: Awaitable[T]) -> T:
-        """A broken link ends the wait at once: nobody would answer any more. Raises ConnectionClosedError."""
-        waiting, lost = asyncio.ensure_future(answer), asyncio.ensure_future(self._lost.wait())
-        try:
-            await asyncio.wait({waiting, lost}, return_when=asyncio.FIRST_COMPLETED)
-            if not waiting.done():
-                raise nats.errors.ConnectionClosedError
-            return await waiting
-        finally:
-            waiting.cancel()
-            lost.cancel()
-            await asyncio.gather(waiting, lost, return_exceptions=True)
+
+async def _instance(connection: Client, ping: str) -> bytes:
+    """Which process answers there. Asked again and again, since one that is killed takes questions with it.
+
+    Raises nats' errors when there is none, TimeoutError after 30 s of silence.
+    """
+    async with asyncio.timeout(GONE_S_MAX):
+        while True:
+            with suppress(nats.errors.TimeoutError):
+                return (await connection.request(ping, timeout=PING_S)).data
+
+
+async def _replaced(connection: Client, ping: str, asked: bytes) -> None:
+    """Returns when another process answers than the one that was asked. Raises as _instance."""
+    answers = asked
+    while answers == asked:
+        await asyncio.sleep(PING_S)
+        answers = await _instance(connection, ping)
+
+
+async def _unless(end: Awaitable[object], answer: Awaitable[T]) -> T:
+    """Wait for `answer`, but not beyond `end`: then raises what `end` raised, or ConnectionClosedError."""
+    ending, waiting = asyncio.ensure_future(end), asyncio.ensure_future(answer)
+    try:
+        await asyncio.wait({ending, waiting}, return_when=asyncio.FIRST_COMPLETED)
+        if not waiting.done():
+            await ending
+            raise nats.errors.ConnectionClosedError
+        return await waiting
+    finally:
+        ending.cancel()
+        waiting.cancel()
+        await asyncio.gather(ending, waiting, return_exceptions=True)
 
 
 async def _insist(attempt: Callable[[], Awaitable[T]]) -> T:

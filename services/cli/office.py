@@ -116,7 +116,7 @@ def _listen(port: int) -> socket.socket:
     try:
         return socket.create_server((HOST, port))
     except (OSError, OverflowError) as error:
-        raise PortTaken(port, str(error)) from None
+        raise PortTaken(port, str(error), "--http") from None
 
 
 async def _import_sample(session: Session, desk: Desk) -> None:

@@ -99,6 +99,17 @@ def test_neighbours_count_with_their_corrected_times() -> None:
     given(*moved).when(correct(2, new_at=early)).then_refused(refusals.BeforePrevious, at=early, previous=day(1) + HOUR)
 
 
+def test_the_correction_itself_was_not_made_before_the_last_event() -> None:
+    given(*THREE).when(correct(2, new_serial="B-18", at=day(3))).then(
+        corrected(2, reason=REASON, new_serial="B-18"), occurred=day(3)
+    )
+    early, soon = day(3) - MICROSECOND, NOW + MICROSECOND
+    given(*THREE).when(correct(2, new_serial="B-18", at=early)).then_refused(
+        refusals.BeforePrevious, at=early, previous=day(3)
+    )
+    given(*THREE).when(correct(2, new_serial="B-18", at=soon)).then_refused(refusals.InFuture, at=soon, now=NOW)
+
+
 def test_a_corrected_time_can_be_corrected_again_and_the_last_one_holds() -> None:
     twice = (SUBMITTED, RECORDED, corrected(2, day(2) + HOUR), corrected(2, day(2) + 3 * HOUR))
     given(*twice).when(correct(2, new_at=day(2))).then(corrected(2, day(2), reason=REASON))

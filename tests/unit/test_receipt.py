@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from events.offices import BY_MARK, OFFICES, Office
+from events.offices import OFFICES, Office
 from events.receipt import (
     ALPHABET,
     InvalidReceipt,
@@ -157,11 +157,3 @@ def test_a_case_is_named_without_its_receipt_and_fits_into_a_subject() -> None:
         assert name.isascii()
         assert name.isalnum()
         assert made.replace("-", "").lower() not in name
-
-
-def test_office_marks_are_unique_and_without_letters_that_people_misread() -> None:
-    assert len(BY_MARK) == len(OFFICES)
-    for mark in BY_MARK:
-        assert len(mark) == 2
-        assert set(mark) <= set(ALPHABET) - set("0123456789")
-        assert not set(mark) & set("ILOU")
