@@ -7,6 +7,7 @@ without the key can guess one. Case id = hash of the receipt; event ids = hash o
 
 import hashlib
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import ClassVar
 
 import orjson
@@ -66,6 +67,7 @@ def office_of(receipt: str) -> Office:
     return BY_MARK[receipt[:2]]
 
 
+@lru_cache(20_000)
 def case_id(receipt: str) -> str:
     """32 hex digits (128 bits) that name the case everywhere a receipt must not stand."""
     return hashlib.sha256(receipt.encode()).hexdigest()[:32]

@@ -7,6 +7,7 @@ The case is looked up before the keystore, so that a row of an erased person mak
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import lru_cache
 from typing import Any, Literal
 
 from events.envelope import Event, case_subject, resident_subject
@@ -105,7 +106,6 @@ class Chunk:
         self._cases: dict[str, _Case] = {}  # by subject
         self._residents: dict[str, Resident] = {}  # by NIK, of those who submit in this chunk
         self._claims: dict[str, _Claims] = {}  # by resident
-        self._names: dict[tuple[str, str], tuple[str, str]] = {}  # (office, case): receipt, subject
 
     def check(self, line: int, cells: Sequence[str]) -> _Row | _BadRow:
         """The row if it can have happened, else why not."""
@@ -113,11 +113,7 @@ class Chunk:
             row = check(cells, self._now)
         except RowRejected as problem:
             return _BadRow(line, (cells[1], cells[0]), problem)
-        name = (row.office, row.case)
-        if name not in self._names:
-            derived = receipt(self._secret, OFFICES[row.office], "case", row.case)
-            self._names[name] = (derived, case_subject(row.office, case_id(derived)))
-        return _Row(line, cells, row, *self._names[name])
+        return _Row(line, cells, row, *_names(self._secret, row.office, row.case))
 
     async def look_up(self, rows: Sequence[_Row]) -> None:
         """Load what the journal has of these rows' cases, then of the residents who submit."""
@@ -224,6 +220,13 @@ class Chunk:
             raise CaseDiffers("kind")
         if self._store.resident(row.nik) != state.resident:
             raise CaseDiffers("nik")
+
+
+@lru_cache(20_000)  # a case's rows come chunks apart
+def _names(secret: bytes, office: str, case: str) -> tuple[str, str]:
+    """Receipt and subject of the case that the register calls `case`."""
+    derived = receipt(secret, OFFICES[office], "case", case)
+    return derived, case_subject(office, case_id(derived))
 
 
 def _command(row: RegisterRow, receipt: str) -> AnyCommand:

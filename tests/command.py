@@ -10,13 +10,15 @@ import time
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from itertools import pairwise
+from datetime import date
+from itertools import count, pairwise
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
 import psutil
 
 from events.envelope import Event, decode
+from events.nik import Nik
 from infra.data_folder import open_folder
 from infra.folder_lock import endpoint
 from infra.journal import Journal
@@ -27,7 +29,18 @@ from infra.nats_leftover import die_with_parent
 T = TypeVar("T")
 EKTP = Path(sys.executable).with_name("ektp")
 STOP_S_MAX = 20  # contract: a SIGINT or SIGTERM stops everything within that
+_serials = count(1)
 PERSONAL: set[str] = set()  # names and NIKs that any command was given: no output may ever show one
+
+
+def somebody() -> Nik:
+    """A resident of age who never came before."""
+    return Nik.of("367203", date(1990, 5, 1), "M", next(_serials))
+
+
+def submission(*more: object) -> tuple[object, ...]:
+    """The words of a submit command for somebody who never came before."""
+    return ("submit", "--office", "367203", "--nik", somebody(), "--name", "Ratna Kusumawardhani", "--kind", "new", *more)
 
 
 class Answer(NamedTuple):
@@ -106,6 +119,7 @@ class Up:
         self.process.send_signal(kind)
         assert self.process.wait(STOP_S_MAX) == 0
         assert running_on(self.data) == []
+        assert has_clean_stop(self.data)
 
     def kill(self) -> None:
         """kill -9."""
@@ -146,6 +160,11 @@ def running(data: Path, *words: object) -> Iterator[Up]:
     finally:
         if up.process.poll() is None:
             up.kill()
+
+
+def has_clean_stop(data: Path) -> bool:
+    """Whether the marker of a stop in good order is there."""
+    return (data / "run" / "clean-stop").exists()
 
 
 def running_on(data: Path) -> list[str]:

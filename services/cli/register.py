@@ -101,6 +101,7 @@ async def import_book(desk: Desk, session: Session, file: Path, rejects: Rejects
     """
     imported, run, started = Imported(), secrets.token_hex(8), time.monotonic()
     bad_cases: set[tuple[str, str]] = set()
+    rows: list[RawRow | BadRow]
 
     def readable(rows: list[RawRow | BadRow], rejected: list[Rejected]) -> Iterator[RawRow]:
         """Rows for the writer. One that cannot be read, and what follows a rejected one of its case, is rejected here."""
@@ -132,7 +133,8 @@ async def import_book(desk: Desk, session: Session, file: Path, rejects: Rejects
         bar = progress.add_task("import", total=_size(file))
         on_its_way: tuple[list[RawRow], list[Rejected], asyncio.Task[dict[str, Any]]] | None = None
         try:
-            for rows in _chunks(file):
+            chunks = _chunks(file)
+            while rows := await asyncio.to_thread(next, chunks, []):  # so that requests leave while a slow file is read
                 if on_its_way:
                     told(*on_its_way[:2], await on_its_way[2])
                 rejected: list[Rejected] = []
@@ -140,7 +142,6 @@ async def import_book(desk: Desk, session: Session, file: Path, rejects: Rejects
                 body = orjson.dumps({"run": run, "rows": [(row.line, row.cells) for row in chunk]})
                 sending = desk.request(f"cmd.ektp.{BACKBONE_ID}.import", body, timeout_s=60)
                 on_its_way = chunk, rejected, asyncio.create_task(sending)
-                await asyncio.sleep(0)  # let it leave before the next chunk is read
                 progress.update(bar, completed=rows[-1].position)
             if on_its_way:
                 told(*on_its_way[:2], await on_its_way[2])

@@ -1,18 +1,15 @@
 """What was true then (--as-of, by when things happened) and what was known then (--as-recorded, by when they were noted)."""
 
 from collections.abc import Iterator
-from datetime import UTC, date, datetime
-from itertools import count
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
 
-from events.nik import Nik
-from tests.command import Up, answered, begin, ektp, running
+from tests.command import Up, answered, begin, ektp, running, somebody, submission
 
 MONDAY, TUESDAY = "2024-03-04", "2024-03-05"  # ordinary working days
-_serials = count(1)
 
 
 class Then(NamedTuple):
@@ -39,9 +36,7 @@ def data(up: Up) -> Path:
 
 def submitted(data: Path, at: str) -> str:
     """The receipt of a new case."""
-    nik = Nik.of("367203", date(1990, 5, 1), "F", next(_serials))
-    person = ("--nik", nik, "--name", "Ratna Kusumawardhani", "--kind", "new")
-    return str(ektp(data, "submit", "--office", "367203", *person, "--at", at, "--actor", "petugas.1").document["receipt"])
+    return str(ektp(data, *submission("--at", at, "--actor", "petugas.1")).document["receipt"])
 
 
 def now() -> str:
@@ -156,9 +151,9 @@ def test_the_place_in_the_queue_is_told_as_it_is_now_and_as_it_was_then(data: Pa
     }
     book = ["case,office,kind,nik,name,sex,born,event,at,actor,serial,reason"]
     for case, (office, queued) in queued_at.items():
-        nik = Nik.of("367203", date(1990, 5, 1), "F", next(_serials))
+        nik = somebody()
         for event, time in (("submitted", "08:00"), ("recorded", "08:30"), ("queued", queued)):
-            book.append(f"{case},{office},new,{nik},Ratna,F,,{event},{MONDAY} {time},,,")
+            book.append(f"{case},{office},new,{nik},Ratna,M,,{event},{MONDAY} {time},,,")
     (tmp_path / "book.csv").write_text("\n".join(book))
     assert ektp(data, "import", tmp_path / "book.csv").document["events_added"] == 12
     finding = [begin(data, "find", "--case", case) for case in ("first", "second", "third", "elsewhere")]

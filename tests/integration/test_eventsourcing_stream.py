@@ -230,10 +230,10 @@ async def test_an_event_that_cannot_be_read_is_an_error_and_never_skipped(
     assert recorder.max_notification_id() == 5  # the server knows of no hole
     for versions in ({}, {"gt": unreadable - 1}, {"desc": True}):
         with pytest.raises(InternalError):
-            recorder.select_events("o", **versions)  # type: ignore[arg-type]
-    for start, limit in ((1, 10), (unreadable, 1)):
+            recorder.select_events("o", **versions)
+    for first, limit in ((1, 10), (unreadable, 1)):
         with pytest.raises(InternalError):
-            recorder.select_notifications(start, limit)
+            recorder.select_notifications(first, limit)
     before = list(range(1, unreadable))
     assert [one.id for one in recorder.select_notifications(1, unreadable - 1)] == before
     seen: list[int] = []
