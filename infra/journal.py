@@ -126,12 +126,15 @@ class Journal:
 
         Raises JournalDamaged at a hole, JournalBusy.
         """
-        page, more = await self._direct_get({"seq": start, "next_by_subj": ">", "batch": count})
+        query = {"seq": start, "next_by_subj": ">", "batch": count}
+        page, more = await self._direct_get(query)
+        if not page and await self.last_seq() >= start:
+            page, more = await self._direct_get(query)  # it may have come in between
+            if not page:
+                raise JournalDamaged(f"event {start}", "it cannot be read")
         for position, stored in enumerate(page, start):
             if stored.seq != position:
                 raise JournalDamaged(f"event {position}", f"the server goes on with {stored.seq}")
-        if not page and await self.last_seq() >= start:
-            raise JournalDamaged(f"event {start}", "it cannot be read")
         return page, more
 
     async def last(self, subjects: Sequence[str]) -> dict[str, Stored]:

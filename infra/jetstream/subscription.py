@@ -51,7 +51,7 @@ class JetStreamSubscription(Subscription[ApplicationRecorder]):
             waits = self._waiting is not None and self._waiting.cancel()
         if not waits:  # else the reader ends with its cancellation
             with suppress(InterfaceError):  # the link was closed before
-                self._link.call(self._batches.aclose())
+                self._link.submit(self._batches.aclose())  # not waited for: the library also stops what it finds as garbage
 
     async def _next_batch(self) -> list[Stored]:
         async for batch in self._batches:

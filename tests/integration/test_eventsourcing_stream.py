@@ -150,6 +150,21 @@ async def test_of_two_applications_on_one_stream_one_records_a_version(open_fact
     assert stored(one) == stored(other) == [event(version=version) for version in range(50)]
 
 
+async def test_who_asks_at_the_head_gets_each_event_as_it_comes(open_factory: Open) -> None:
+    recorder, events = open_factory().application_recorder(), [event(version=version) for version in range(300)]
+    other = open_factory().application_recorder()
+
+    def record() -> None:
+        for one in events:
+            recorder.insert_events([one])
+
+    recording, found = asyncio.create_task(asyncio.to_thread(record)), list[int]()
+    while len(found) < len(events):  # most answers are empty, and none of them is a hole
+        found += [one.id for one in await asyncio.to_thread(other.select_notifications, len(found) + 1, 10)]
+    await recording
+    assert found == list(range(1, 301))
+
+
 @pytest.mark.parametrize("how", ["drop", "cut"])
 @pytest.mark.parametrize("count", [1, 3])
 async def test_an_answer_that_is_lost_is_read_from_the_stream(
