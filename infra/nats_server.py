@@ -121,6 +121,7 @@ async def start(folder: DataFolder, port: int | None = None) -> NatsServer:
                 stdout=output,
                 stderr=output,
                 env=_ENVIRONMENT | os.environ,
+                umask=0o077,
                 start_new_session=True,  # Ctrl-C in the terminal is for us; we stop the server last
                 preexec_fn=die_with_parent(),
             )

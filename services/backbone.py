@@ -100,6 +100,7 @@ class Backbone:
                 stdout=output,
                 stderr=output,
                 pass_fds=inherited,
+                umask=0o077,
                 start_new_session=True,  # Ctrl-C in the terminal is for us, who stop them in order
                 preexec_fn=die_with_parent(),
             )

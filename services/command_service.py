@@ -15,8 +15,8 @@ from infra.metrics import REGISTRY
 from services.answering import Answering, Answers
 from services.command_handler import CommandHandler, Done
 from services.commands import Advance, AnyCommand, Cancel, Correct, Return, Submit
-from services.importer import ROWS_MAX, Importer
-from services.register_row import COLUMNS
+from services.register.importer import Importer
+from services.register.row import COLUMNS, ROWS_MAX
 from services.wire import CORRELATION_HEADER, KEY_HEADER, InvalidRequest
 
 Cells = Annotated[list[str], Field(min_length=len(COLUMNS), max_length=len(COLUMNS))]  # in the order of COLUMNS

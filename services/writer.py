@@ -26,7 +26,7 @@ from services.application import Rules
 from services.case_store import CaseStore
 from services.command_handler import CommandHandler
 from services.command_service import MIDDLEWARES, serve_commands
-from services.importer import Importer
+from services.register.importer import Importer
 
 DISK_FREE = Gauge("ektp_disk_free_bytes", "What may still be written to the data folder's disk.", registry=REGISTRY)
 BATCH_DIRECTORIES = Gauge(
@@ -66,7 +66,5 @@ def _now() -> datetime:
 
 if __name__ == "__main__":
     configure_logs()
-    gc.set_threshold(
-        50_000, 20, 50
-    )  # what is held lives long; looking through it at the default pace took a sixth
+    gc.set_threshold(50_000, 20, 50)  # what is held lives long; looking through it at the default pace took a sixth
     asyncio.run(serve(Path(sys.argv[1]), sys.argv[2]))

@@ -19,7 +19,7 @@ from infra.nats_server import NatsServer
 from services.application import Rules
 from services.case_store import CaseStore
 from services.command_handler import CommandHandler
-from services.importer import Importer
+from services.register.importer import Importer
 from tests.support import connected_writer, frozen
 
 RULES = Rules(STANDARD_V1, CALENDAR_V1)

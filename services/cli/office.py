@@ -121,7 +121,7 @@ def _listen(port: int) -> socket.socket:
 
 async def _import_sample(session: Session, desk: Desk) -> None:
     """The sample, unless the journal holds something already."""
-    from services.sample import cilegon  # noqa: PLC0415 (builds its time axis when imported)
+    from services.register.sample import cilegon  # noqa: PLC0415 (builds its time axis when imported)
 
     if await (await desk.journal()).last_seq():
         return

@@ -18,10 +18,10 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from events.offices import BACKBONE_ID
 from services.cli.desk import BackboneGone, Desk, Told, at_desk
 from services.cli.session import Session, ektp_command
-from services.importer import ROWS_MAX
-from services.register_book import BadRow, RawRow, read
-from services.rejects import RejectsFile
-from services.row_rejections import EarlierRowRejected
+from services.register.book import BadRow, RawRow, read
+from services.register.rejections import EarlierRowRejected
+from services.register.rejects_file import RejectsFile
+from services.register.row import ROWS_MAX
 
 EXIT_REJECTED = 3
 Rejected = tuple[RawRow | BadRow, str, str]  # with code and sentence; sorts by line
@@ -85,7 +85,7 @@ def add_to(app: typer.Typer) -> None:
         seed: Annotated[int, typer.Option("--seed", help="Another seed: other people, the same totals.")] = 1,
     ) -> None:
         """Write a made-up register book that agrees with the case study's tables, to stdout."""
-        from services.sample import cilegon  # noqa: PLC0415 (builds its time axis when imported)
+        from services.register.sample import cilegon  # noqa: PLC0415 (builds its time axis when imported)
 
         if which != "cilegon":
             raise typer.BadParameter("there is one sample: cilegon")

@@ -33,12 +33,11 @@ _COMMON = {"data": (Data, Path("data")), "json": (Json, False), "lang": (Languag
 
 @dataclass(eq=False)
 class InvalidInstant(Problem):
-    """Not an instant."""
+    """Not an instant. What was typed is not shown: it may be a name that slipped out of its quotes."""
 
-    text: str
     code: ClassVar[str] = "invalid_instant"
-    sentence_id: ClassVar[str] = "{text} bukan waktu. Tulis seperti 2026-11-24T09:30 (waktu Jakarta) atau dengan +07:00."
-    sentence_en: ClassVar[str] = "{text} is not an instant. Write it as 2026-11-24T09:30 (Jakarta time) or with +07:00."
+    sentence_id: ClassVar[str] = "Ini bukan waktu. Tulis seperti 2026-11-24T09:30 (waktu Jakarta) atau dengan +07:00."
+    sentence_en: ClassVar[str] = "This is not an instant. Write it as 2026-11-24T09:30 (Jakarta time) or with +07:00."
 
 
 @dataclass(eq=False)
@@ -92,7 +91,7 @@ def instant(text: str | None) -> datetime | None:
     try:
         read = datetime.fromisoformat(text)
     except ValueError:
-        raise InvalidInstant(text) from None
+        raise InvalidInstant from None
     return read.replace(tzinfo=CALENDAR_V1.zone) if read.tzinfo is None else read
 
 

@@ -12,8 +12,7 @@ from typing import NamedTuple
 
 import pytest
 
-from services.importer import ROWS_MAX
-from services.register_row import COLUMNS
+from services.register.row import COLUMNS, ROWS_MAX
 from tests.command import EKTP, PERSONAL, Up, ektp, files_that_show, head, running
 
 SCALE, SEED = "0.002", "7"

@@ -12,8 +12,7 @@ import pytest
 from events.nik import Nik
 from infra.data_folder import open_folder
 from infra.folder_lock import endpoint
-from services.importer import ROWS_MAX
-from services.register_row import COLUMNS
+from services.register.row import COLUMNS, ROWS_MAX
 from tests.command import (
     STOP_S_MAX,
     answered,

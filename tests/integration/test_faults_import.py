@@ -19,8 +19,8 @@ from events.offices import OFFICES
 from events.receipt import case_id, receipt
 from infra.data_folder import open_folder
 from services.cli.desk import Desk
-from services.register_row import COLUMNS
-from services.sample import cilegon
+from services.register.row import COLUMNS
+from services.register.sample import cilegon
 from tests.command import answered, begin, ektp, eventually, head, history, running
 
 KILLS = int(os.environ.get("EKTP_FAULT_KILLS", "1"))

@@ -17,9 +17,9 @@ from infra.metrics import REGISTRY
 from infra.nats_server import NatsServer
 from services.command_handler import Done
 from services.commands import Advance
-from services.import_chunk import Outcome
 from services.refusals import Refused
-from services.register_book import BadRow, read
+from services.register.book import BadRow, read
+from services.register.chunk import Outcome
 from tests.support import OFFICE, events, lossy_link
 from tests.writing import Writer, are_stored, freezing_appends, resident, writing
 

@@ -16,15 +16,16 @@ import projections
 import services
 from events.problem import Problem
 from events.stages import Stage
-from services import refusals, row_rejections
+from services import refusals
 from services.cli.desk import Told
+from services.register import rejections
 
 ROOMS = (events, infra, projections, services)
 for room in ROOMS:
     for module in walk_packages(room.__path__, f"{room.__name__}."):
         import_module(module.name)
 
-FAMILIES = {refusals.Refused, row_rejections.RowRejected}  # never raised themselves
+FAMILIES = {refusals.Refused, rejections.RowRejected}  # never raised themselves
 AN_INSTANT = datetime(2026, 11, 25, 9, 0, 0, 7, tzinfo=UTC)
 
 
@@ -96,10 +97,10 @@ def test_figures_do_not_take_the_place_of_what_every_document_has() -> None:
 def test_a_code_stands_for_one_thing() -> None:
     """A row of a register book may be refused for the reason that refuses a command: there the two share the code."""
     raised = sorted((kind for kind in kinds() if isinstance(vars(kind).get("code"), str)), key=lambda kind: kind.__name__)
-    codes = [kind.code for kind in raised if not issubclass(kind, row_rejections.RowRejected)]
-    rejections = [kind.code for kind in raised if issubclass(kind, row_rejections.RowRejected)]
+    codes = [kind.code for kind in raised if not issubclass(kind, rejections.RowRejected)]
+    of_rows = [kind.code for kind in raised if issubclass(kind, rejections.RowRejected)]
     assert len(set(codes)) == len(codes)
-    assert len(set(rejections)) == len(rejections)
+    assert len(set(of_rows)) == len(of_rows)
 
 
 def test_no_refusal_and_no_rejection_has_room_for_a_nik_or_a_name() -> None:
@@ -107,7 +108,7 @@ def test_no_refusal_and_no_rejection_has_room_for_a_nik_or_a_name() -> None:
     texts = {
         (kind.__name__, field.name)
         for kind in kinds()
-        if kind.__module__ in {refusals.__name__, row_rejections.__name__}
+        if kind.__module__ in {refusals.__name__, rejections.__name__}
         for field in fields(kind)
         if field.type not in (int, float, date, datetime, Stage)
     }

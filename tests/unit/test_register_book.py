@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from services.register_book import ROW_BYTES_MAX, BadRow, BookEmpty, BookUnreadable, RawRow, WrongHeader, read
-from services.register_row import COLUMNS, check
-from services.row_rejections import RowRejected
+from services.register.book import ROW_BYTES_MAX, BadRow, BookEmpty, BookUnreadable, RawRow, WrongHeader, read
+from services.register.rejections import RowRejected
+from services.register.row import COLUMNS, check
 
 DATA = Path(__file__).parents[1] / "data"
 HEADER = ",".join(COLUMNS).encode()

@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 
 from events.nik import Nik
 from events.stages import Kind, Stage
-from services.register_row import COLUMNS, RegisterRow, check
-from services.row_rejections import RowRejected
+from services.register.rejections import RowRejected
+from services.register.row import COLUMNS, RegisterRow, check
 
 NOW = datetime(2026, 3, 1, 5, 0, tzinfo=UTC)  # noon in Jakarta
 ROW = {

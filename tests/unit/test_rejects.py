@@ -5,10 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from services.register_book import read
-from services.register_row import COLUMNS
-from services.rejects import RejectsFile, RejectsMisplaced, RejectsUnwritable
-from services.row_rejections import UnknownOffice, WrongColumns
+from services.register.book import read
+from services.register.rejections import UnknownOffice, WrongColumns
+from services.register.rejects_file import RejectsFile, RejectsMisplaced, RejectsUnwritable
+from services.register.row import COLUMNS
 
 DIRTY = Path(__file__).parents[1] / "data" / "dirty.csv"
 

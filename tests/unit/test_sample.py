@@ -17,10 +17,10 @@ import holidays
 import pytest
 
 from events.nik import Nik
-from services.sample import InvalidScale, Plan, cilegon, plan
+from services.register.sample import InvalidScale, Plan, cilegon, plan
 
 SCALE, SEED = 0.01, 1
-with (Path(__file__).parents[2] / "services/data/cilegon_table_4_2.csv").open(encoding="utf-8") as file:
+with (Path(__file__).parents[2] / "services/register/data/cilegon_table_4_2.csv").open(encoding="utf-8") as file:
     TABLE_4_2 = {row["office"]: (int(row["recorded"]), int(row["printed"])) for row in csv.DictReader(file)}
 STAGES = ["submitted", "recorded", "queued", "printed", "collected"]
 REPRINTS = {"lost", "damaged", "data_change"}
@@ -196,7 +196,7 @@ def test_most_are_recorded_in_the_campaign_of_2012_and_nothing_is_printed_withou
 
 
 def test_the_same_seed_gives_the_same_bytes_in_any_process(text: str) -> None:
-    code = "import sys; from services.sample import cilegon; sys.stdout.reconfigure(encoding='utf-8', newline='')"
+    code = "import sys; from services.register.sample import cilegon; sys.stdout.reconfigure(encoding='utf-8', newline='')"
     code += f"; sys.stdout.writelines(cilegon({SCALE}, {SEED}))"
     for hash_seed in ("1", "2"):
         env = os.environ | {"PYTHONHASHSEED": hash_seed}

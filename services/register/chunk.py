@@ -19,10 +19,10 @@ from services import refusals
 from services.application import Request, Rules, State, decide, evolve
 from services.case_store import NEVER_SUBMITTED, CaseStore, HeldCase, HeldClaims, claim
 from services.commands import Advance, AnyCommand, Cancel, Return, Submit
-from services.register_row import RegisterRow, check
-from services.row_rejections import CaseDiffers, EarlierRowRejected, NotSubmitted, RowRejected
+from services.register.rejections import CaseDiffers, EarlierRowRejected, NotSubmitted, RowRejected
+from services.register.row import RegisterRow, check
 
-RawRows = Sequence[tuple[int, Sequence[str]]]  # line in the file, cells in the order of register_row.COLUMNS
+RawRows = Sequence[tuple[int, Sequence[str]]]  # line in the file, cells in the order of register.row.COLUMNS
 _ADVANCE: dict[str, Literal["record", "queue", "print", "collect"]] = {
     "recorded": "record",
     "queued": "queue",

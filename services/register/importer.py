@@ -12,9 +12,10 @@ from infra.group_commit import BATCH_MESSAGES_MAX
 from infra.journal_errors import Conflict
 from services.application import Rules
 from services.case_store import CaseStore
-from services.import_chunk import Outcome, RawRows, decide_chunk
+from services.register.chunk import Outcome, RawRows, decide_chunk
+from services.register.row import ROWS_MAX
 
-ROWS_MAX = BATCH_MESSAGES_MAX // 2  # a submitted row may bring a claim with it
+assert 2 * ROWS_MAX <= BATCH_MESSAGES_MAX  # a submitted row may bring a claim with it
 _ATTEMPTS_MAX = 5
 _RUNS_MAX = 4
 

@@ -13,7 +13,7 @@ from types import TracebackType
 from typing import ClassVar, Final, Self
 
 from events.problem import Lang, Problem
-from services.register_row import COLUMNS
+from services.register.row import COLUMNS
 
 _FORMULA: Final = ("=", "+", "-", "@", "\t", "\r")
 

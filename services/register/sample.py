@@ -16,8 +16,8 @@ from typing import ClassVar, NamedTuple
 
 from events.problem import Problem
 from events.stages import ORDER, Kind, Stage
-from services.sample_pace import END, LATELY, Times, at, before, from_now_on, in_the_rush, times
-from services.sample_people import Births, cell, person
+from services.register.sample_pace import END, LATELY, Times, at, before, from_now_on, in_the_rush, times
+from services.register.sample_people import Births, cell, person
 
 COLUMNS = "case,office,kind,nik,name,sex,born,event,at,actor,serial,reason"
 SCALE_MAX = 10.0
@@ -55,7 +55,7 @@ def plan(scale: float) -> list[Plan]:
     if not 0 < scale <= SCALE_MAX:
         raise InvalidScale(scale, SCALE_MAX)
     plans = []
-    with (files("services") / "data" / "cilegon_table_4_2.csv").open(encoding="utf-8") as table:
+    with (files("services.register") / "data" / "cilegon_table_4_2.csv").open(encoding="utf-8") as table:
         for row in csv.DictReader(table):
             persons, printed = round(int(row["recorded"]) * scale), round(int(row["printed"]) * scale)
             reprints = min(persons, max(0, printed - persons))  # below 0.00002 one print may round up, its person down

@@ -14,9 +14,9 @@ from pathlib import Path
 from typing import BinaryIO, ClassVar, Final, NamedTuple
 
 from events.problem import Problem
-from services import row_rejections as rejections
-from services.register_row import COLUMNS
-from services.row_rejections import RowRejected
+from services.register import rejections
+from services.register.rejections import RowRejected
+from services.register.row import COLUMNS
 
 ROW_BYTES_MAX: Final = 16 * 1024  # four times the longest row that could be accepted
 _NAME_CHARS_SHOWN: Final = 40  # of a column that nobody knows

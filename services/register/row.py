@@ -12,15 +12,16 @@ from typing import Final
 from events.nik import InvalidNik, Nik, Sex
 from events.offices import OFFICES
 from events.stages import Kind, Stage
-from services import row_rejections as rejections
 from services.application import ADULT_YEARS
 from services.commands import NAME_CHARS_MAX, REASON_CHARS_MAX, SERIAL_CHARS_MAX
-from services.row_rejections import CASE_CHARS_MAX, EVENTS, RegisterEvent
+from services.register import rejections
+from services.register.rejections import CASE_CHARS_MAX, EVENTS, RegisterEvent
 
 COLUMNS: Final = (
     *("case", "office", "kind", "nik", "name", "sex", "born"),
     *("event", "at", "actor", "serial", "reason"),
 )
+ROWS_MAX: Final = 500  # rows of one chunk: each chunk is one atomic append
 WIB: Final = timezone(timedelta(hours=7), "WIB")  # what Asia/Jakarta has kept since 1964
 _EVENTS: Final[dict[str, RegisterEvent]] = {event: event for event in EVENTS}
 _KINDS: Final[dict[str, Kind]] = {kind.value: kind for kind in Kind}

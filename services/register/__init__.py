@@ -1,0 +1,1 @@
+"""Register books: the paper history as CSV, how its rows become events, and made-up books that match the case study."""
