@@ -1,8 +1,8 @@
 """One way to connect to NATS. Nothing is buffered while disconnected: what was reported as failed is not sent later."""
 
 import asyncio
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Coroutine
+from typing import Any, TypeVar
 
 import nats
 import structlog
@@ -11,6 +11,7 @@ from nats.aio.client import Client
 from infra.data_folder import DataFolder
 from infra.nats_users import User, credentials
 
+T = TypeVar("T")
 log = structlog.get_logger()
 
 
@@ -41,4 +42,25 @@ async def connect(
 
     name, password, inbox_prefix = credentials(folder, user)
     connecting = nats.connect(url, user=name, password=password, inbox_prefix=inbox_prefix, disconnected_cb=lost, **OPTIONS)
-    return await asyncio.wait_for(connecting, timeout_s)
+    task = asyncio.ensure_future(connecting)
+    await asyncio.wait({task}, timeout=timeout_s)
+    if not task.done():
+        await _end({task})
+        raise TimeoutError
+    return task.result()
+
+
+async def to_the_end(main: Coroutine[Any, Any, T]) -> T:
+    """`main`, and nothing of it goes on behind it: asyncio.run would wait for ever for what missed being cancelled."""
+    try:
+        return await main
+    finally:
+        await _end(asyncio.all_tasks() - {asyncio.current_task()})
+
+
+async def _end(tasks: "set[asyncio.Task[Any]]") -> None:
+    """Cancel until it helps: nats-py 2.16 can miss being cancelled while it reconnects."""
+    while tasks:
+        for task in tasks:
+            task.cancel()
+        _, tasks = await asyncio.wait(tasks, timeout=0.1)

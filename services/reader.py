@@ -13,7 +13,7 @@ from infra.journal import Journal
 from infra.keystore import Keystore
 from infra.logs import configure_logs
 from infra.nats_broker import broker
-from infra.nats_connection import connect
+from infra.nats_connection import connect, to_the_end
 from projections import status
 from projections.runner import Runner
 from services.answering import Answering, Answers
@@ -63,4 +63,4 @@ async def serve(data: Path, url: str, listening: socket.socket | None) -> None:
 if __name__ == "__main__":
     configure_logs()
     fd = int(sys.argv[3]) if len(sys.argv) > 3 else None
-    asyncio.run(serve(Path(sys.argv[1]), sys.argv[2], socket.socket(fileno=fd) if fd else None))
+    asyncio.run(to_the_end(serve(Path(sys.argv[1]), sys.argv[2], socket.socket(fileno=fd) if fd else None)))

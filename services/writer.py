@@ -20,7 +20,7 @@ from infra.logs import configure_logs
 from infra.metrics import REGISTRY
 from infra.nats_broker import broker
 from infra.nats_configuration import batch_directories
-from infra.nats_connection import connect
+from infra.nats_connection import connect, to_the_end
 from services.answering import Answers
 from services.application import Rules
 from services.case_store import CaseStore
@@ -67,4 +67,4 @@ def _now() -> datetime:
 if __name__ == "__main__":
     configure_logs()
     gc.set_threshold(50_000, 20, 50)  # what is held lives long; looking through it at the default pace took a sixth
-    asyncio.run(serve(Path(sys.argv[1]), sys.argv[2]))
+    asyncio.run(to_the_end(serve(Path(sys.argv[1]), sys.argv[2])))

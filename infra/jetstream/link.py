@@ -23,7 +23,7 @@ from events.problem import Problem
 from infra.group_commit import GroupCommit
 from infra.journal import Journal
 from infra.journal_errors import Conflict, JournalBusy, JournalDamaged, JournalFull
-from infra.nats_connection import OPTIONS
+from infra.nats_connection import OPTIONS, to_the_end
 from infra.nats_headers import FastHeadersClient
 
 CONNECT_S_MAX = 10.0
@@ -92,7 +92,7 @@ class Link:
 
 def _run(started: "Future[_Running]", url: str, user: str, password: str) -> None:
     try:
-        asyncio.run(_serve(started, url, user, password))
+        asyncio.run(to_the_end(_serve(started, url, user, password)))
     except Exception as error:
         if started.done():
             raise
@@ -116,11 +116,6 @@ async def _serve(started: "Future[_Running]", url: str, user: str, password: str
     finally:
         if started.done():
             await connection.close()
-        rest = asyncio.all_tasks() - {asyncio.current_task()}
-        while rest:  # nats-py 2.16 can miss being cancelled while it reconnects, and would go on for ever
-            for task in rest:
-                task.cancel()
-            _, rest = await asyncio.wait(rest, timeout=0.1)
 
 
 def _close(running: _Running, thread: threading.Thread) -> None:

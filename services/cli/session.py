@@ -23,6 +23,7 @@ from rich.console import Console
 from events.calendar import CALENDAR_V1
 from events.problem import Lang, Problem
 from infra.logs import configure_logs
+from infra.nats_connection import to_the_end
 from services.wire import Unexpected, problem_of
 
 Data = Annotated[Path, typer.Option("--data", envvar="EKTP_DATA", help="The data folder.")]
@@ -123,7 +124,7 @@ def _run(function: Any, data: Path, json: bool, lang: str, arguments: dict[str, 
     try:
         if session.lang != lang:
             raise InvalidLang(lang)
-        return asyncio.run(function(session, **arguments)) or 0
+        return asyncio.run(to_the_end(function(session, **arguments))) or 0
     except typer.BadParameter:
         raise  # shown with the usage: exit code 2
     except (Problem, ValidationError) as error:
