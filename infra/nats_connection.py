@@ -4,11 +4,11 @@ import asyncio
 from collections.abc import Callable, Coroutine
 from typing import Any, TypeVar
 
-import nats
 import structlog
 from nats.aio.client import Client
 
 from infra.data_folder import DataFolder
+from infra.nats_headers import FastHeadersClient
 from infra.nats_users import User, credentials
 
 T = TypeVar("T")
@@ -41,13 +41,16 @@ async def connect(
             disconnected()
 
     name, password, inbox_prefix = credentials(folder, user)
-    connecting = nats.connect(url, user=name, password=password, inbox_prefix=inbox_prefix, disconnected_cb=lost, **OPTIONS)
-    task = asyncio.ensure_future(connecting)
+    client = FastHeadersClient()
+    task = asyncio.ensure_future(
+        client.connect(url, user=name, password=password, inbox_prefix=inbox_prefix, disconnected_cb=lost, **OPTIONS)
+    )
     await asyncio.wait({task}, timeout=timeout_s)
     if not task.done():
         await _end({task})
         raise TimeoutError
-    return task.result()
+    await task
+    return client
 
 
 async def to_the_end(main: Coroutine[Any, Any, T]) -> T:
