@@ -17,12 +17,13 @@ MEANING: dict[int, Meaning] = {
     10210: "again",  # too many atomic batches in flight
     10211: "again",  # too many fast-ingest batches in flight
     10008: "again",  # JetStream system temporarily unavailable
+    10176: "again",  # batch incomplete: it was given up while the server was away; nothing of it was stored
     10201: "landed",  # duplicate message id in a batch: the batch was stored before
     10077: "full",  # store failed
     10023: "full",  # insufficient resources
     10047: "full",  # storage resources exceeded
-    # 10057 delete, 10110 purge, 10111 rollup, 10166 TTL, 10174-10179 and 10199 batch rules, 10193 expectation without
-    # sequence, 10227 forged source header: nothing that we send may cause them.
+    # 10057 delete, 10110 purge, 10111 rollup, 10166 TTL, 10174, 10175, 10177, 10179 and 10199 batch rules, 10193
+    # expectation without sequence, 10227 forged source header: nothing that we send may cause them.
 }
 
 

@@ -19,6 +19,7 @@ import orjson
 import typer
 from pydantic import ValidationError
 from rich.console import Console
+from typer.core import TyperCommand
 
 from events.calendar import CALENDAR_V1
 from events.problem import Lang, Problem
@@ -96,6 +97,18 @@ def instant(text: str | None) -> datetime | None:
     return read.replace(tzinfo=CALENDAR_V1.zone) if read.tzinfo is None else read
 
 
+class _Command(TyperCommand):
+    """Does not repeat what was typed: a name without quotes becomes an argument too many."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        try:
+            return super().parse_args(ctx, args)
+        except Exception as error:
+            if str(getattr(error, "message", "")).startswith("Got unexpected extra argument"):
+                error.message = "Unexpected arguments; a value with blanks needs quotes."  # type: ignore[attr-defined]
+            raise
+
+
 def ektp_command(app: typer.Typer, name: str) -> Callable[[Callable[..., Coroutine[Any, Any, int | None]]], None]:
     """Register an async function as a command: its first argument is the Session, its result the exit code (None: 0)."""
 
@@ -113,7 +126,7 @@ def ektp_command(app: typer.Typer, name: str) -> Callable[[Callable[..., Corouti
         call.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
         call.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
         call.__doc__ = function.__doc__
-        app.command(name)(call)
+        app.command(name, cls=_Command)(call)
 
     return register
 

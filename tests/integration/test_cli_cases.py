@@ -239,3 +239,10 @@ def test_no_file_of_the_data_folder_shows_a_name_or_a_nik(data: Path) -> None:
     ektp(data, "cancel", receipt, "--reason", f"{NAME} meninggal")
     ektp(data, "find", "--nik", nik)
     assert files_that_show(data) == []
+
+
+def test_a_name_without_quotes_is_not_repeated(tmp_path: Path) -> None:
+    resident = ["--office", "367203", "--nik", "3672034501990001", "--kind", "new"]
+    told = ektp(tmp_path / "data", "submit", *resident, "--name", "Siti", "Rahayuningtyas")
+    assert told.code == 2
+    assert "Rahayuningtyas" not in told.stdout + told.stderr

@@ -164,7 +164,7 @@ async def test_a_question_waits_for_a_server_that_is_started_again(
     ("err_code", "meaning"),
     [
         *((code, "conflict") for code in (10071, 10164)),
-        *((code, "again") for code in (10163, 10210, 10211)),
+        *((code, "again") for code in (10163, 10210, 10211, 10176)),
         (10201, "landed"),
         (10077, "full"),
         *((code, "ours") for code in (10193, 10227, 10111, 10166, 10110, 10057, 10174, 10175, 10177, 10179, 10199)),
