@@ -22,7 +22,7 @@ from events.problem import Problem
 from events.receipt import keyed_hash
 
 _NONCE_BYTES = 12
-_KEYS_IN_MEMORY = 20_000  # about 10 MB
+_KEYS_IN_MEMORY = 2_000  # a person is sealed for when submitting, and seldom later
 _BUSY_S_MAX = 5.0
 
 

@@ -6,6 +6,7 @@ Pure: time, rules and the resident's other cases come in as arguments. Stages an
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import date, datetime
+from functools import cache
 from typing import assert_never
 
 from events.application import (
@@ -108,11 +109,17 @@ def evolve(state: State, event: Event) -> State:
             noted = (*noted, Noted(event.id, fact.digest, None, event.occurred))
         case Recorded() | Queued() | Printed() | Collected() | Cancelled() | Returned():
             stage = fact.back_to if isinstance(fact, Returned) else _REACHED[type(fact)]
-            reached = state.reached | {stage}
+            reached = _with(state.reached, stage)
             noted = (*noted, Noted(event.id, fact.digest, stage, event.occurred))
         case _:
             raise AssertionError(f"not an application's fact: {fact.TYPE}")
     return State(state.receipt, state.office, state.kind, state.resident, stage, noted, reached)
+
+
+@cache
+def _with(reached: frozenset[Stage], stage: Stage) -> frozenset[Stage]:
+    """One set for all cases with the same course: there are a few dozen, and a hundred thousand cases in memory."""
+    return reached | {stage}
 
 
 def decide(request: Request, state: State, rules: Rules, now: datetime, others: Sequence[State] = ()) -> list[Event]:

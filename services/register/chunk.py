@@ -4,6 +4,7 @@ A row is known by office, case, event and time: its event id is a keyed hash of 
 The case is looked up before the keystore, so that a row of an erased person makes no new one.
 """
 
+import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -123,6 +124,8 @@ class Chunk:
         for subject in unknown:
             if subject not in stored:  # one look-up for all tells that these need no load
                 self._store.hold_case(subject, NEVER_SUBMITTED)
+        if stored:
+            await asyncio.gather(*map(self._store.case, stored))  # all at once; then they are held like the rest
         for subject in subjects:
             held = await self._store.case(subject)
             self._cases[subject] = _Case(held, held.state)
