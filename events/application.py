@@ -84,4 +84,17 @@ class Corrected(CaseFact):
     name: PersonalText = None
 
 
+def stage_reached(fact: Fact) -> Stage | None:
+    """The stage that a fact brings its case to; None for one that moves no case, such as a correction."""
+    return fact.back_to if isinstance(fact, Returned) else _STAGES.get(type(fact))
+
+
+_STAGES: dict[type[Fact], Stage] = {
+    Submitted: Stage.SUBMITTED,
+    Recorded: Stage.RECORDED,
+    Queued: Stage.QUEUED,
+    Printed: Stage.PRINTED,
+    Collected: Stage.COLLECTED,
+    Cancelled: Stage.CANCELLED,
+}
 ApplicationFact = Submitted | Recorded | Queued | Printed | Collected | Returned | Cancelled | Corrected

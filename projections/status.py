@@ -8,7 +8,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.dialects.sqlite import insert
 
-from events.application import CaseFact, Corrected, Returned, Submitted
+from events.application import CaseFact, Corrected, Submitted, stage_reached
 from events.envelope import Event
 from events.stages import Kind, Stage
 from infra.database import instant, micros
@@ -106,8 +106,7 @@ def apply(db: sa.Connection, events: Sequence[Event]) -> None:
                     "resident": fact.resident,
                     "promised": micros(fact.promised),
                 }
-            stage = fact.back_to if isinstance(fact, Returned) else Stage(event.name)
-            row |= {"stage": stage, "stage_event": event.id, "since": micros(event.occurred), "seq": event.seq}
+            row |= {"stage": stage_reached(fact), "stage_event": event.id, "since": micros(event.occurred), "seq": event.seq}
         history.append(_history_row(event))
     if history:
         statement = insert(CASES)
@@ -145,12 +144,6 @@ def receipts_of(db: sa.Connection, resident: str, office: str | None) -> list[st
     if office:
         query = query.where(CASES.c.office == office)
     return list(db.execute(query).scalars())
-
-
-def counts(db: sa.Connection) -> dict[Stage, int]:
-    """How many cases stand in each stage."""
-    rows = db.execute(sa.select(CASES.c.stage, sa.func.count()).group_by(CASES.c.stage)).all()
-    return dict.fromkeys(Stage, 0) | {Stage(stage): count for stage, count in rows}
 
 
 def corrections(db: sa.Connection, recorded_until: datetime | None) -> dict[str, tuple[datetime | None, str | None]]:

@@ -19,6 +19,7 @@ from events.application import (
     Recorded,
     Returned,
     Submitted,
+    stage_reached,
 )
 from events.calendar import Calendar, local
 from events.envelope import Event
@@ -36,9 +37,6 @@ _REACHES: dict[str, tuple[Stage, type[Recorded | Queued | Printed | Collected]]]
     "print": (Stage.PRINTED, Printed),
     "collect": (Stage.COLLECTED, Collected),
 }
-
-
-_REACHED = {fact: stage for stage, fact in _REACHES.values()} | {Cancelled: Stage.CANCELLED}
 
 
 @dataclass(frozen=True)
@@ -108,7 +106,8 @@ def evolve(state: State, event: Event) -> State:
                 noted = tuple(replace(old, occurred=fact.at) if old.id == fact.corrects else old for old in noted)
             noted = (*noted, Noted(event.id, fact.digest, None, event.occurred))
         case Recorded() | Queued() | Printed() | Collected() | Cancelled() | Returned():
-            stage = fact.back_to if isinstance(fact, Returned) else _REACHED[type(fact)]
+            stage = stage_reached(fact)
+            assert stage is not None
             reached = _with(state.reached, stage)
             noted = (*noted, Noted(event.id, fact.digest, stage, event.occurred))
         case _:

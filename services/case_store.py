@@ -21,7 +21,7 @@ from services.application import State, evolve
 
 T = TypeVar("T")
 Held = TypeVar("Held", "HeldCase", "HeldClaims")
-_CASES_HELD_MAX = 100_000  # about 2 KB each: in the campaign of 2012 a city had as many on their way
+_CASES_HELD_MAX = 100_000  # some 2.5 KB each: in the campaign of 2012 a city had as many on their way
 _CLAIMS_HELD_MAX = 20_000
 
 
@@ -56,10 +56,6 @@ class CaseStore:
     def held_case(self, subject: str) -> HeldCase | None:
         """The case if it is in memory."""
         return self._cases.get(subject)
-
-    def held_claims(self, resident: str) -> HeldClaims | None:
-        """The claims if they are in memory."""
-        return self._claims.get(resident)
 
     async def case(self, subject: str) -> HeldCase:
         """The case on this subject. Raises JournalDamaged, JournalBusy."""

@@ -47,10 +47,10 @@ async def serve(data: Path, url: str, listening: socket.socket | None) -> None:
 
         http = HttpServer(http_app(questions.lag, writer_metrics), listening)
         serving = asyncio.create_task(http.run())
-        await stop.wait()
+    await stop.wait()
+    if listening:
         http.should_exit = True
         await serving
-    await stop.wait()
     await answers.finish()
     await service.stop()
     following.cancel()

@@ -13,8 +13,8 @@ from typing import Annotated, Any
 import typer
 from rich.progress import Progress
 
-from events.application import CaseFact, Corrected, Returned
-from events.envelope import Event, case_subject, decode
+from events.application import CaseFact, stage_reached
+from events.envelope import case_subject, decode
 from events.nik import Nik
 from events.receipt import InvalidReceipt, case_id, office_of, parse_receipt
 from events.stages import Stage
@@ -174,7 +174,7 @@ async def _replay(session: Session, to: str | None, seq: int | None, case: str |
                     events += 1
                     if isinstance(event.fact, CaseFact):
                         one = evolve(one, event) if subject else one
-                        stage = _stage_after(event)
+                        stage = stage_reached(event.fact)
                         if stage:
                             states[stored.subject] = stage
                 progress.update(bar, completed=batch[-1].seq)
@@ -190,10 +190,3 @@ async def _replay(session: Session, to: str | None, seq: int | None, case: str |
         "events_per_second": events / seconds if seconds else 0.0,
         "stages": {stage.value: counts[stage] for stage in Stage},
     }
-
-
-def _stage_after(event: Event) -> Stage | None:
-    """The stage that the event brings its case to; None for a correction."""
-    if isinstance(event.fact, Returned):
-        return event.fact.back_to
-    return None if isinstance(event.fact, Corrected) else Stage(event.name)
