@@ -1,4 +1,4 @@
-"""When an office works: weekly sessions, the days it is closed, and the zone they are told in.
+"""When an office works: weekly sessions, the days it is closed, one office's own days, and the zone they are told in.
 
 Version 1 is packaged. Hours: Keppres 68/1995 art. 1 (37.5 hours a week). Closed days: public holidays and joint leave
 (cuti bersama) of 2011 to 2030 as the library `holidays` 0.109 knows them; the calendar's test makes the file again.
@@ -9,15 +9,42 @@ from datetime import date, datetime, time
 from functools import lru_cache
 from importlib.resources import files
 from types import MappingProxyType
-from typing import Annotated, Self
+from typing import Annotated, Self, TypeVar
 from zoneinfo import ZoneInfo
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, PlainSerializer, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, WrapSerializer, model_validator
 
-Hours = tuple[time, time]  # opens, closes: local time without zone, on one day
-ClosedDays = Annotated[  # read-only, as answers about a calendar are cached
-    Mapping[date, str], AfterValidator(MappingProxyType), PlainSerializer(dict, return_type=dict[date, str])
+Key = TypeVar("Key")
+Value = TypeVar("Value")
+ReadOnly = Annotated[  # as answers about a calendar are cached
+    Mapping[Key, Value], AfterValidator(MappingProxyType), WrapSerializer(lambda proxy, as_usual: as_usual(dict(proxy)))
 ]
+Hours = tuple[time, time]  # opens, closes: local time without zone, on one day
+
+
+def _in_order(sessions: tuple[Hours, ...]) -> tuple[Hours, ...]:
+    times = [moment for hours in sessions for moment in hours]
+    if any(moment.tzinfo for moment in times) or times != sorted(set(times)):
+        raise ValueError("a day's sessions must follow one another without touching, in local time without offset")
+    return sessions
+
+
+def _without_summer_time(zone: ZoneInfo) -> ZoneInfo:
+    if zone.key not in _ZONES:
+        raise ValueError(f"the zone must be one of Indonesia's: {', '.join(_ZONES)}")
+    return zone
+
+
+_ZONES = ("Asia/Jakarta", "Asia/Pontianak", "Asia/Makassar", "Asia/Jayapura")  # WIB, WIB, WITA, WIT
+DaySessions = Annotated[tuple[Hours, ...], AfterValidator(_in_order)]  # none: closed
+
+
+class OfficeDay(BaseModel):
+    """How one office works on one day, whatever the week and the closed days say."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+    sessions: DaySessions
+    why: str  # in Indonesian, like the names of closed days
 
 
 class Calendar(BaseModel):
@@ -25,17 +52,14 @@ class Calendar(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
     version: int
-    zone: ZoneInfo  # assumed without summer time, as Indonesia's three are: a day's sessions are told by the wall clock
-    weekly: Annotated[tuple[tuple[Hours, ...], ...], Field(min_length=7, max_length=7)]  # from Monday
-    closed: ClosedDays  # with the name of the holiday or joint leave, in Indonesian
+    zone: Annotated[ZoneInfo, AfterValidator(_without_summer_time)]  # so a day's sessions are told by the wall clock
+    weekly: Annotated[tuple[DaySessions, ...], Field(min_length=7, max_length=7)]  # from Monday
+    closed: ReadOnly[date, str]  # with the name of the holiday or joint leave, in Indonesian
     provisional: frozenset[int]  # years whose joint leave is not decreed or whose lunar dates are estimated
+    offices: ReadOnly[str, ReadOnly[date, OfficeDay]] = Field(default_factory=dict, validate_default=True)  # by code
 
     @model_validator(mode="after")
-    def _sessions_stand_in_order(self) -> Self:
-        for day in self.weekly:
-            times = [moment for hours in day for moment in hours]
-            if any(moment.tzinfo for moment in times) or times != sorted(set(times)):
-                raise ValueError("a day's sessions must follow one another without touching, in local time without offset")
+    def _work_never_ends(self) -> Self:
         if not any(self.weekly):
             raise ValueError("a week without any session: nothing would ever fall due")
         return self
@@ -43,15 +67,35 @@ class Calendar(BaseModel):
     def __hash__(self) -> int:
         return hash(self.version)  # equal calendars have equal versions; all fields would make the caches slow
 
+    def on(self, day: date) -> tuple[Hours, ...]:
+        """The sessions of that day; none when it is closed."""
+        return () if day in self.closed else self.weekly[day.weekday()]
 
-@lru_cache(maxsize=16_384)  # some 45 years of days
+
+class OfficeCalendar(Calendar):
+    """A calendar as it holds for one office, whose own days go before everybody's."""
+
+    office: str
+
+    def __hash__(self) -> int:
+        return hash((self.version, self.office))
+
+    def on(self, day: date) -> tuple[Hours, ...]:
+        own = self.offices[self.office].get(day)
+        return super().on(day) if own is None else own.sessions
+
+
+@lru_cache(maxsize=256)
+def for_office(calendar: Calendar, office: str) -> Calendar:
+    """The calendar of the office with this code: the same one where it has no days of its own."""
+    return OfficeCalendar(**dict(calendar), office=office) if calendar.offices.get(office) else calendar
+
+
 def sessions(calendar: Calendar, day: date) -> tuple[tuple[datetime, datetime], ...]:
     """Opening and closing instants on `day` (in the calendar's zone), in order; empty when the office is closed."""
-    if day in calendar.closed:
-        return ()
     return tuple(
         (datetime.combine(day, opens, calendar.zone), datetime.combine(day, closes, calendar.zone))
-        for opens, closes in calendar.weekly[day.weekday()]
+        for opens, closes in calendar.on(day)
     )
 
 

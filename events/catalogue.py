@@ -1,7 +1,8 @@
 """The catalogue of events: JSON Schema (2020-12) of every type, as it is stored, in events/schemas/.
 
 `python -m events.catalogue` writes the files anew, and refuses a change that old events or old readers would not survive:
-then the fact needs a new type `.v2` instead. The file's `$id` is the `dataschema` of its events.
+then the fact needs a new type `.v2` instead. The file of the older type stays as it is, as long as there are events of it:
+for ever. The file's `$id` is the `dataschema` of its events.
 """
 
 import sys
@@ -63,24 +64,50 @@ def breaks(old: dict[str, Any], new: dict[str, Any]) -> list[str]:
         *(f"{name} means something else" for name in was if name in now and _shape(was[name]) != _shape(now[name])),
         *(f"{name} is required, and old events lack it" for name in after["required"] if name not in before["required"]),
         *(f"{name} may be missing, and old readers need it" for name in before["required"] if name not in after["required"]),
-        *(f"{name} is no longer sealed" for name in before["x-sealed"] if name not in after["x-sealed"]),
+        *_unsealed(old, new),
     ]
 
 
-def stored(fact: type[Fact]) -> dict[str, Any] | None:
+def stored(type_name: str) -> dict[str, Any] | None:
     """The schema in the catalogue's file; None for a new type."""
-    file = FOLDER / f"{fact.TYPE}.json"
+    file = FOLDER / f"{type_name}.json"
     return dict(orjson.loads(file.read_bytes())) if file.exists() else None
 
 
+def broken() -> list[str]:
+    """What stored events or their readers would not survive, in words; empty when the facts may be as they are."""
+    files = sorted(file.stem for file in FOLDER.glob("*.json"))
+    return [
+        *(f"{name}: there are events of this type, and nothing reads them" for name in files if name not in FACTS),
+        *(f"{name}: {why}" for name, fact in FACTS.items() for why in _what_breaks(name, fact)),
+    ]
+
+
 def write() -> list[str]:
-    """Bring the files up to date, or none of them: returns what breaks, in words."""
-    broken = [f"{fact.TYPE}: {why}" for fact in FACTS.values() if (old := stored(fact)) for why in breaks(old, schema(fact))]
-    if not broken:
+    """Bring the files up to date, or none of them: returns what is broken."""
+    refused = broken()
+    if not refused:
         FOLDER.mkdir(exist_ok=True)
         for fact in FACTS.values():
             (FOLDER / f"{fact.TYPE}.json").write_bytes(orjson.dumps(schema(fact), option=orjson.OPT_INDENT_2) + b"\n")
-    return broken
+    return refused
+
+
+def _what_breaks(name: str, fact: type[Fact]) -> list[str]:
+    """Likewise, for the type of this name, which the fact has now or had before."""
+    old, new = stored(name), schema(fact)
+    if name == fact.TYPE:
+        return breaks(old, new) if old else []
+    if old is None:
+        return ["its schema is gone, and there are events of this type"]
+    version = int(name.rpartition(".v")[2])
+    upcast = f"upcast_v{version}_v{version + 1}"
+    return [*([] if hasattr(fact, upcast) else [f"{upcast} is missing"]), *_unsealed(old, new)]
+
+
+def _unsealed(old: dict[str, Any], new: dict[str, Any]) -> list[str]:
+    before, after = (schema["properties"]["data"]["x-sealed"] for schema in (old, new))
+    return [f"{name} is no longer sealed" for name in before if name not in after]
 
 
 def _plain(field: dict[str, Any], definitions: dict[str, Any]) -> dict[str, Any]:

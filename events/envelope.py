@@ -7,10 +7,9 @@ The NATS subject `ektp.<office or backbone>.<entity>.<id>` follows from `source`
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar, NamedTuple
 
 import orjson
-from pydantic import AwareDatetime, BaseModel, ConfigDict
 
 from events.application import (
     Cancelled,
@@ -22,15 +21,22 @@ from events.application import (
     Returned,
     Submitted,
 )
-from events.fact import Fact
+from events.fact import Fact, type_names, upcast
 from events.offices import BACKBONE_ID
+from events.outage import OutageBegan, OutageEnded
 from events.problem import Problem
 from events.resident import CaseClaimed
+from events.rules import CalendarSet, StandardSet
+from events.sla import Breached, Warned
 
 BODY_BYTES_MAX = 65_535
-FACTS: dict[str, type[Fact]] = {
-    fact.TYPE: fact
-    for fact in (Submitted, Recorded, Queued, Printed, Collected, Returned, Cancelled, Corrected, CaseClaimed)
+FACTS: dict[str, type[Fact]] = {  # older types, too
+    name: fact
+    for fact in (
+        *(Submitted, Recorded, Queued, Printed, Collected, Returned, Cancelled, Corrected),
+        *(CaseClaimed, CalendarSet, StandardSet, OutageBegan, OutageEnded, Warned, Breached),
+    )
+    for name in type_names(fact)
 }
 
 
@@ -56,8 +62,7 @@ class EventTooLarge(Problem):
     sentence_en: ClassVar[str] = "The entries are too long ({size} bytes). Shorten the name or reason; nothing was stored."
 
 
-@dataclass(frozen=True, slots=True)
-class Event:
+class Event(NamedTuple):
     """A fact with everything the envelope says of it. `recorded` and `seq` are known once the journal has it."""
 
     id: str  # 32 hex digits
@@ -82,6 +87,15 @@ class Event:
         """The last word of the type: submitted, recorded, …"""
         return self.fact.TYPE.split(".")[4]
 
+    @property
+    def originator_id(self) -> str:
+        """What the library `eventsourcing` calls the sequence that `version` counts."""
+        return self.subject
+
+    @property
+    def originator_version(self) -> int:
+        return self.version
+
 
 def subject(place: str, entity: str, entity_id: str) -> str:
     """`ektp.<office or backbone>.<entity>.<id>`: exactly four tokens."""
@@ -96,24 +110,6 @@ def case_subject(office: str, case: str) -> str:
 def resident_subject(resident: str) -> str:
     """The subject of a resident, who belongs to no one office."""
     return subject(BACKBONE_ID, "resident", resident)
-
-
-class _Envelope(BaseModel):
-    """CloudEvents 1.0 attributes and our extensions (lower-case letters and digits only, as the specification asks)."""
-
-    model_config = ConfigDict(extra="ignore")
-    specversion: Literal["1.0"]
-    id: str
-    type: str
-    source: str
-    subject: str
-    time: AwareDatetime
-    recordedtime: AwareDatetime
-    caseversion: int
-    causationid: str = ""
-    correlationid: str = ""
-    actor: str | None = None
-    data: dict[str, Any]
 
 
 def encode(event: Event, data: dict[str, Any]) -> bytes:
@@ -149,24 +145,34 @@ def stamp(bodies: Sequence[bytes], recorded: datetime) -> list[bytes]:
 
 
 def decode(body: bytes, seq: int) -> Event:
-    """The event in a message at journal position `seq`; its personal fields stay sealed. Raises UnreadableEvent."""
+    """The event in a message at journal position `seq`, its fact upcast to today's version; what is sealed stays sealed.
+
+    Raises UnreadableEvent.
+    """
     try:
-        envelope = _Envelope.model_validate_json(body)
-        fact_class = FACTS.get(envelope.type)
+        envelope = orjson.loads(body)
+        stored_as, data, version = envelope["type"], envelope["data"], envelope["caseversion"]
+        fact_class = FACTS.get(stored_as)
         if fact_class is None:
-            raise UnreadableEvent(seq, f"unknown type {envelope.type}")
+            raise UnreadableEvent(seq, f"unknown type {stored_as}")
+        if stored_as != fact_class.TYPE:
+            upcast(fact_class, stored_as, data)
+        occurred, recorded = datetime.fromisoformat(envelope["time"]), datetime.fromisoformat(envelope["recordedtime"])
+        if envelope["specversion"] != "1.0" or type(version) is not int or not (occurred.tzinfo and recorded.tzinfo):
+            raise ValueError
         return Event(
-            id=envelope.id,
-            place=envelope.source.rpartition("/")[2],
-            entity_id=envelope.subject,
-            version=envelope.caseversion,
-            occurred=envelope.time,
-            fact=fact_class.model_validate(envelope.data),
-            actor=envelope.actor,
-            causation=envelope.causationid,
-            correlation=envelope.correlationid,
-            recorded=envelope.recordedtime,
-            seq=seq,
+            envelope["id"],
+            envelope["source"].rpartition("/")[2],
+            envelope["subject"],
+            version,
+            occurred,
+            fact_class.__pydantic_validator__.validate_python(data),  # model_validate takes 0.5 µs more
+            envelope.get("actor"),
+            envelope.get("causationid", ""),
+            envelope.get("correlationid", ""),
+            recorded,
+            seq,
         )
-    except ValueError as broken:  # pydantic's ValidationError is one; its text may hold values, so only its kind is told
+    # broken JSON, pydantic's ValidationError, or something missing; the text may hold values, so only the kind is told
+    except (ValueError, LookupError, TypeError, AttributeError) as broken:
         raise UnreadableEvent(seq, type(broken).__name__) from None

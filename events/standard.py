@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from pydantic.dataclasses import dataclass
 
 from events.calendar import Calendar, local
-from events.stages import Stage
+from events.stages import ORDER, Stage
 from events.working_clock import after_working_time, next_working_instant
 
 TargetName = Literal["recording", "queueing", "printing", "issuance", "collection"]
@@ -25,13 +25,13 @@ class Target:
     name: TargetName
     from_stage: Stage
     to_stage: Stage
-    limit: Annotated[timedelta, Field(gt=timedelta(0))]
+    limit: Annotated[timedelta, Field(gt=timedelta(0), le=timedelta(days=366))]
     clock: Literal["working", "calendar"]
     is_breach: bool  # of the office; False: the applicant's affair, it is only listed and reminded of
 
 
 class Standard(BaseModel):
-    """One version of the service standard, with each target once."""
+    """One version of the service standard, with each target once, and each from a stage to a later one."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
     version: int
@@ -42,6 +42,13 @@ class Standard(BaseModel):
     def _each_target_once(self) -> Self:
         if sorted(target.name for target in self.targets) != sorted(TARGET_NAMES):
             raise ValueError(f"a standard has each of these targets once: {', '.join(TARGET_NAMES)}")
+        return self
+
+    @model_validator(mode="after")
+    def _each_target_can_be_met(self) -> Self:
+        for target in self.targets:
+            if target.to_stage not in ORDER[1:] or target.from_stage not in ORDER[: ORDER.index(target.to_stage)]:
+                raise ValueError(f"{target.name}: {target.to_stage} does not come after {target.from_stage}")
         return self
 
     def target(self, name: TargetName) -> Target:

@@ -5,7 +5,6 @@ to its event from that event's own time on, if it was recorded by then.
 """
 
 import asyncio
-import dataclasses
 from datetime import datetime
 
 import sqlalchemy as sa
@@ -16,7 +15,7 @@ from infra.database import scratch_database
 from infra.journal import Journal, Stored
 from infra.journal_reader import read
 from projections import status
-from projections.runner import Projection
+from projections.views import Projection
 
 
 async def fold(
@@ -61,11 +60,11 @@ def _as_corrected(event: Event, corrected: dict[str, tuple[datetime | None, str 
     """The event with what the last correction of it says; an earlier correction says the same, so that it undoes nothing."""
     if isinstance(event.fact, Corrected) and event.fact.corrects in corrected:
         occurred, actor = corrected[event.fact.corrects]
-        return dataclasses.replace(event, fact=event.fact.model_copy(update={"at": occurred, "new_actor": actor}))
+        return event._replace(fact=event.fact.model_copy(update={"at": occurred, "new_actor": actor}))
     if event.id not in corrected:
         return event
     occurred, actor = corrected[event.id]
-    return dataclasses.replace(event, occurred=occurred or event.occurred, actor=actor or event.actor)
+    return event._replace(occurred=occurred or event.occurred, actor=actor or event.actor)
 
 
 def _counts(event: Event, as_of: datetime | None, as_recorded: datetime | None) -> bool:

@@ -3,11 +3,11 @@
 Pure: time, rules and the resident's other cases come in as arguments. Stages and kinds: contract section 4.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from datetime import date, datetime
 from functools import cache
-from typing import assert_never
+from typing import NamedTuple, assert_never
 
 from events.application import (
     ApplicationFact,
@@ -39,8 +39,7 @@ _REACHES: dict[str, tuple[Stage, type[Recorded | Queued | Printed | Collected]]]
 }
 
 
-@dataclass(frozen=True)
-class Request:
+class Request(NamedTuple):
     """A command with the identity that makes it count once, and the receipt it is about."""
 
     event_id: str
@@ -60,8 +59,10 @@ class Rules:
     calendar: Calendar
 
 
-@dataclass(frozen=True, slots=True)
-class Noted:
+RulesAt = Callable[[str, datetime], Rules]  # what is in force for an office at an instant
+
+
+class Noted(NamedTuple):
     """What later decisions need of one event of the case."""
 
     id: str
@@ -70,8 +71,7 @@ class Noted:
     occurred: datetime  # as corrected
 
 
-@dataclass(frozen=True, slots=True)
-class State:
+class State(NamedTuple):
     """A case as its history tells it. No stage: it was never submitted."""
 
     receipt: str = ""
@@ -89,7 +89,10 @@ class State:
     @property
     def last_occurred(self) -> datetime | None:
         """When the last event happened that was not a correction."""
-        return next((noted.occurred for noted in reversed(self.noted) if noted.stage), None)
+        for noted in reversed(self.noted):
+            if noted.stage:
+                return noted.occurred
+        return None
 
 
 def evolve(state: State, event: Event) -> State:
@@ -103,7 +106,7 @@ def evolve(state: State, event: Event) -> State:
         case Corrected():
             stage, reached = state.stage, state.reached
             if fact.at:
-                noted = tuple(replace(old, occurred=fact.at) if old.id == fact.corrects else old for old in noted)
+                noted = tuple(old._replace(occurred=fact.at) if old.id == fact.corrects else old for old in noted)
             noted = (*noted, Noted(event.id, fact.digest, None, event.occurred))
         case Recorded() | Queued() | Printed() | Collected() | Cancelled() | Returned():
             stage = stage_reached(fact)

@@ -20,9 +20,12 @@ from events.envelope import Event
 from events.fact import Fact
 from events.nik import Nik
 from events.offices import OFFICES
+from events.outage import OutageBegan, OutageEnded
 from events.problem import Problem
 from events.receipt import case_id, receipt
 from events.resident import CaseClaimed
+from events.rules import CalendarSet, StandardSet
+from events.sla import Breached, Warned
 from events.stages import Kind, Stage
 from events.standard import STANDARD_V1
 from services.application import Request, Rules, State, decide, evolve
@@ -65,6 +68,14 @@ SO_FAR = {  # the shortest history to each stage
     Stage.COLLECTED: (SUBMITTED, RECORDED, QUEUED, PRINTED, COLLECTED),
     Stage.CANCELLED: (SUBMITTED, CANCELLED),
 }
+_FLOOD: Any = {OFFICE: {"2026-11-25": {"sessions": [], "why": "Banjir"}}}
+_SLA: dict[str, Any] = {
+    "target": "issuance",
+    "started": _FIRST,
+    "due": _FIRST + _DAY,
+    "elapsed": {"office": 30_600, "power": 9},
+}
+_SLA |= {"standard_version": 1, "calendar_version": 1, "late": False}
 _NOTED: dict[str, Any] = {"digest": "d", "serial": "B-17", "reason": REASON}
 EXAMPLES: dict[type[Fact], Fact] = {  # each kind of fact with every field set but `sealed`
     type(fact): fact
@@ -74,6 +85,12 @@ EXAMPLES: dict[type[Fact], Fact] = {  # each kind of fact with every field set b
         Returned(**_NOTED, back_to=Stage.RECORDED),
         Corrected(**_NOTED, corrects="event-1", at=NOW, new_serial="B-18", new_actor="p.2", name=NAME),
         CaseClaimed(case=CASE, office=OFFICE),
+        CalendarSet(calendar=CALENDAR_V1.model_dump(mode="json") | {"version": 2, "offices": _FLOOD}, valid_from=NOW),
+        StandardSet(standard=STANDARD_V1.model_dump(mode="json") | {"version": 2}, valid_from=NOW),
+        OutageBegan(digest="d", cause="power"),
+        OutageEnded(digest="d", cause="power"),
+        Warned(**_SLA, share=75, reached=_FIRST + _DAY * 3 / 4),
+        Breached(**_SLA),
     )
 }
 

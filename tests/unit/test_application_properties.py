@@ -1,6 +1,6 @@
 """Whatever desks ask for, in whatever order and with whatever clocks: each history is legal, and nothing is done twice."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import reduce
 from itertools import pairwise
@@ -43,7 +43,7 @@ class Run:
 def play(asked: list[Asked]) -> Run:
     run = Run([], [], State())
     for one in asked:
-        before = replace(run.state)
+        before = State(*run.state)
         try:
             new = decide(one.request, run.state, RULES, one.now)
         except Refused:
@@ -151,7 +151,7 @@ def test_asking_the_same_again_adds_nothing_at_any_later_time(run: Run, minutes:
 def test_the_same_id_with_other_content_is_refused(run: Run) -> None:
     for one in run.granted:
         with pytest.raises(KeyReused):
-            decide(replace(one.request, digest="other"), run.state, RULES, one.now)
+            decide(one.request._replace(digest="other"), run.state, RULES, one.now)
 
 
 @examples

@@ -9,7 +9,7 @@ import holidays
 import pytest
 from pydantic import ValidationError
 
-from events.calendar import CALENDAR_V1, Calendar, is_provisional, local, sessions
+from events.calendar import CALENDAR_V1, Calendar, for_office, is_provisional, local, sessions
 
 YEARS = range(2011, 2031)
 OFFICE_DAY = [["07:30", "12:00"], ["13:00", "16:00"]]
@@ -28,6 +28,36 @@ def version_1() -> dict[str, Any]:
         "provisional": sorted(set(YEARS) - decreed),
         "closed": {day.isoformat(): name for day, name in sorted(every.items())},
     }
+
+
+FLOOD, ELECTION, LEBARAN = date(2026, 11, 25), date(2026, 11, 28), date(2016, 7, 6)
+OWN_DAYS = {
+    FLOOD.isoformat(): {"sessions": [], "why": "Banjir"},
+    ELECTION.isoformat(): {"sessions": [["08:00", "11:00"]], "why": "Perekaman menjelang pemilihan"},  # a Saturday
+    LEBARAN.isoformat(): {"sessions": OFFICE_DAY, "why": "Piket Lebaran"},
+}
+WITH_OWN_DAYS = Calendar.model_validate_json(json.dumps(version_1() | {"offices": {"367203": OWN_DAYS, "367204": {}}}))
+
+
+def test_an_office_may_close_open_or_work_other_hours_on_days_of_its_own() -> None:
+    office = for_office(WITH_OWN_DAYS, "367203")
+    hours = [[(opens.hour, closes.hour) for opens, closes in sessions(office, day)] for day in (FLOOD, ELECTION, LEBARAN)]
+    assert hours == [[], [(8, 11)], [(7, 12), (13, 16)]]
+    monday = date(2026, 11, 23)
+    assert sessions(office, monday) == sessions(CALENDAR_V1, monday)
+
+
+@pytest.mark.parametrize("other", ["367201", "367204"])
+def test_the_days_of_one_office_are_not_those_of_another(other: str) -> None:
+    for_office(WITH_OWN_DAYS, "367203")
+    office = for_office(WITH_OWN_DAYS, other)
+    assert [bool(sessions(office, day)) for day in (FLOOD, ELECTION, LEBARAN)] == [True, False, False]
+
+
+def test_a_calendar_with_days_of_an_office_comes_back_from_its_json_and_cannot_be_changed() -> None:
+    assert Calendar.model_validate_json(WITH_OWN_DAYS.model_dump_json()) == WITH_OWN_DAYS != CALENDAR_V1
+    with pytest.raises(TypeError):
+        WITH_OWN_DAYS.offices["367203"][FLOOD] = None  # type: ignore[index]
 
 
 def test_the_packaged_file_is_what_the_holidays_library_says() -> None:
@@ -99,6 +129,22 @@ def test_a_calendar_comes_back_from_its_json_as_the_same_value() -> None:
 def test_a_week_that_makes_no_sense_is_refused(weekly: list[object]) -> None:
     with pytest.raises(ValidationError):
         Calendar.model_validate_json(json.dumps(version_1() | {"weekly": weekly}))
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"offices": {"367203": {"2026-11-25": {"sessions": [["12:00", "07:30"]], "why": "-"}}}},
+        {"offices": {"367203": {"25-11-2026": {"sessions": [], "why": "-"}}}},
+        {"offices": {"367203": {"2026-11-25": {"sessions": []}}}},
+        {"zone": "Europe/Berlin"},  # its summer time would not agree with the clock on the wall
+        {"office": "367203"},
+    ],
+    ids=["closes first", "no date", "no reason", "summer time", "of one office"],
+)
+def test_a_calendar_that_makes_no_sense_is_refused(change: dict[str, object]) -> None:
+    with pytest.raises(ValidationError):
+        Calendar.model_validate_json(json.dumps(version_1() | change))
 
 
 def test_two_calendars_of_the_same_version_keep_their_own_days() -> None:

@@ -1,7 +1,6 @@
 """Every fact goes out as a CloudEvent 1.0 that others can read, and comes back the same, at most 65,535 bytes long."""
 
 import re
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta, timezone, tzinfo
 from typing import Any
 
@@ -57,49 +56,49 @@ events = st.builds(
 
 @given(events, instants, st.integers(1, 2**40))
 def test_what_is_read_is_what_was_written(event: Event, recorded: datetime, seq: int) -> None:
-    assert decode(message(event, recorded), seq) == replace(event, recorded=recorded, seq=seq)
+    assert decode(message(event, recorded), seq) == event._replace(recorded=recorded, seq=seq)
 
 
 @given(st.text(max_size=200), st.text(max_size=500))
 def test_any_text_survives(serial: str, sealed: str) -> None:
     fact = Recorded(digest="d", serial=serial, sealed=sealed)
-    assert decode(message(replace(EVENT, fact=fact)), 1).fact == fact
+    assert decode(message(EVENT._replace(fact=fact)), 1).fact == fact
 
 
 def test_an_event_without_correlation_correlates_with_its_own_command() -> None:
-    assert decode(message(replace(EVENT, causation="command")), 1).correlation == "command"
+    assert decode(message(EVENT._replace(causation="command")), 1).correlation == "command"
 
 
 @every_fact
 def test_the_official_library_reads_it_as_a_valid_cloudevent(fact: Fact) -> None:
-    event = replace(EVENT, fact=fact, actor="petugas.1", causation="c", correlation="k")
+    event = EVENT._replace(fact=fact, actor="petugas.1", causation="c", correlation="k")
     read = JSONFormat().read(None, message(event))
     assert isinstance(read, CloudEvent)
     assert (read.get_id(), read.get_type(), read.get_subject()) == (event.id, fact.TYPE, CASE)
     assert (read.get_source(), read.get_time()) == (f"/ektp/3672/{OFFICE}", NOW)
     assert (read.get_datacontenttype(), read.get_dataschema()) == ("application/json", f"urn:{fact.TYPE}")
-    assert read.get_data() == split(fact)[0]
+    assert read.get_data() == orjson.loads(orjson.dumps(split(fact)[0]))
     extensions = {name: read.get_extension(name) for name in ("causationid", "correlationid", "actor", "caseversion")}
     assert extensions == {"causationid": "c", "correlationid": "k", "actor": "petugas.1", "caseversion": 3}
 
 
 @every_fact
 def test_we_read_what_the_official_library_writes(fact: Fact) -> None:
-    event = replace(EVENT, fact=as_stored(fact), causation="c", correlation="k")
+    event = EVENT._replace(fact=as_stored(fact), causation="c", correlation="k")
     written = JSONFormat().write(JSONFormat().read(None, message(event)))
-    assert decode(written, 9) == replace(event, recorded=RECORDED_AT, seq=9)
+    assert decode(written, 9) == event._replace(recorded=RECORDED_AT, seq=9)
 
 
 @every_fact
 def test_attribute_names_are_lower_case_letters_and_digits(fact: Fact) -> None:
-    names = attributes(replace(EVENT, fact=fact, actor="p"))
+    names = attributes(EVENT._replace(fact=fact, actor="p"))
     assert {"recordedtime", "actor", "caseversion", "causationid", "correlationid"} < set(names)
     assert all(re.fullmatch("[a-z0-9]{1,20}", name) for name in names)
 
 
 @every_fact
 def test_the_subject_has_four_tokens_that_agree_with_the_attributes(fact: Fact) -> None:
-    event = replace(EVENT, fact=fact)
+    event = EVENT._replace(fact=fact)
     said = attributes(event)
     entity = said["type"].split(".")[3]
     assert event.subject.split(".") == ["ektp", said["source"].split("/")[-1], entity, said["subject"]]
@@ -115,7 +114,7 @@ def test_recorded_time_is_utc_to_the_microsecond_whatever_zone_and_instant_it_wa
 
 
 def test_messages_stamped_together_have_one_recorded_time_and_stay_in_order() -> None:
-    stamped = stamp([encode(replace(EVENT, version=version), {"digest": "d"}) for version in (1, 2, 3)], RECORDED_AT)
+    stamped = stamp([encode(EVENT._replace(version=version), {"digest": "d"}) for version in (1, 2, 3)], RECORDED_AT)
     read = [decode(body, 1) for body in stamped]
     assert [event.version for event in read] == [1, 2, 3]
     assert {event.recorded for event in read} == {RECORDED_AT}
@@ -134,7 +133,7 @@ def test_a_message_has_at_most_65_535_bytes() -> None:
 
 @every_fact
 def test_a_reader_one_version_behind_ignores_what_it_does_not_know(fact: Fact) -> None:
-    event = replace(EVENT, fact=as_stored(fact))
+    event = EVENT._replace(fact=as_stored(fact))
     said = attributes(event)
     newer = said | {"traceparent": "00-1-2-01", "data": said["data"] | {"blank": {"maker": "x"}, "counter": 4}}
     assert decode(orjson.dumps(newer), 1) == decode(message(event), 1)
