@@ -27,11 +27,14 @@ lint: .venv/ready ## ruff, mypy, and the walls between the rooms
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-faults: .venv/ready ## the fault tests at full length: kill -9 in the middle of an import, 5 times each
-	EKTP_FAULT_KILLS=5 $(BIN)/python -m pytest -n 0 --timeout 1800 tests/integration/test_faults_import.py
+faults: .venv/ready ## the fault tests at full length: 50 kills under commands, 5 in each import, 30 s of standstill, 150 machines
+	EKTP_FAULT_KILLS=50 EKTP_FAULT_PAUSE_S=30 EKTP_MACHINE_EXAMPLES=150 $(BIN)/python -m pytest -n 0 --timeout 1800 \
+		tests/integration/test_faults_*.py tests/integration/test_journal_machine.py
 
-bench: .venv/ready ## import of the sample at scale 0.1: events/s, peak memory, profile
-	$(BIN)/python tests/bench/bench_import.py
+bench: .venv/ready ## appends, commands, import and recorders beside the raw limits: rates, peak memory, profile
+	$(BIN)/python -m tests.bench.bench_append
+	$(BIN)/python -m tests.bench.bench_recorders
+	$(BIN)/python -m tests.bench.bench_import
 
 lock: ## resolve the dependencies anew (needs uv)
 	uv pip compile --quiet --generate-hashes --universal --python-version 3.11 --extra dev pyproject.toml -o requirements.lock

@@ -21,11 +21,12 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from events.offices import BACKBONE_ID
-from infra.folder_errors import FolderDamaged, NewerFolder, NotAFolder, NotOurs, TooLittleSpace, writing
+from infra.folder_errors import DiskNearlyFull, FolderDamaged, NewerFolder, NotAFolder, NotOurs, TooLittleSpace, writing
 
 FORMAT = 1
 SECRET_SIZE = 32  # bytes
 START_MIB_MIN = 256  # free disk below which no server is started: it takes no writes after a full disk until restarted
+RECORD_MIB_MIN = 512  # free disk below which nothing more is recorded
 
 
 @dataclass(frozen=True)
@@ -106,6 +107,18 @@ def require_space(folder: DataFolder) -> None:
     free_mib = free_bytes(folder) >> 20
     if free_mib < START_MIB_MIN:
         raise TooLittleSpace(str(folder.path), free_mib, START_MIB_MIN)
+
+
+def require_room(folder: DataFolder) -> None:
+    """Raises DiskNearlyFull where nothing more should be recorded. Asked before every append; it takes 4 µs.
+
+    A fixed size and no share of the disk: what we write next does not grow with the disk, and an old PC has a small one.
+    What may be under way, 2,000 commands and a chunk of a register book, comes to 20 MiB in journal, batch and views; the
+    rest is for logs, for the server's index, and so that a stopped backbone can still be started to be asked.
+    """
+    free_mib = free_bytes(folder) >> 20
+    if free_mib < RECORD_MIB_MIN:
+        raise DiskNearlyFull(str(folder.path), free_mib, RECORD_MIB_MIN)
 
 
 def write_durably(file: Path, content: bytes) -> None:

@@ -104,6 +104,26 @@ class TooLittleSpace(Problem):
     )
 
 
+@dataclass(eq=False)
+class DiskNearlyFull(Problem):
+    """Less free disk than recording needs; nothing of the command was recorded. It passes by itself when there is room."""
+
+    folder: str
+    free_mib: int
+    needed_mib: int
+    code: ClassVar[str] = "disk_nearly_full"
+    status: ClassVar[int] = 507
+    retryable: ClassVar[bool] = True
+    sentence_id: ClassVar[str] = (
+        "Disk untuk {folder} tinggal {free_mib} MiB; untuk mencatat perlu {needed_mib} MiB. Belum ada yang dicatat. "
+        "Kosongkan disk, lalu ulangi yang sama; layanan tidak perlu dijalankan ulang."
+    )
+    sentence_en: ClassVar[str] = (
+        "Only {free_mib} MiB of disk are free for {folder}; {needed_mib} MiB are needed to record. Nothing was recorded. "
+        "Free some disk, then send the same again; no restart is needed."
+    )
+
+
 @contextmanager
 def writing(folder: Path) -> Iterator[None]:
     """Turns what the system says against writing below `folder` into FolderNotWritable."""

@@ -10,7 +10,7 @@ import random
 import secrets
 import time
 from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
@@ -80,11 +80,14 @@ class _Append:
 class GroupCommit:
     """The one appender of a backbone. Start with `async with`."""
 
-    def __init__(self, journal: Journal, timeout_s: float = 10.0, stamped: bool = True) -> None:
+    def __init__(
+        self, journal: Journal, timeout_s: float = 10.0, stamped: bool = True, may_append: Callable[[], None] = lambda: None
+    ) -> None:
         """`timeout_s`: how long a caller waits at most, after which it is told what is known. `stamped`: the bodies are
         events, and get the time at which they are recorded; else they are stored as they come, and others may append, too.
+        `may_append` raises what an append is to be refused with, before anything of it is sent.
         """
-        self._journal, self._timeout_s, self._stamped = journal, timeout_s, stamped
+        self._journal, self._timeout_s, self._stamped, self.may_append = journal, timeout_s, stamped, may_append
         self._waiting: deque[_Append] = deque()
         self._wake = asyncio.Event()
         self._recorded = datetime.min.replace(tzinfo=UTC)
@@ -114,10 +117,11 @@ class GroupCommit:
     async def append(self, *changes: Change) -> list[int]:
         """Store all events of all changes, or none; return their positions in order.
 
-        Raises Conflict, JournalBusy (with what is known), JournalFull, JournalRefused, JournalDamaged.
+        Raises Conflict, JournalBusy (with what is known), JournalFull, JournalRefused, JournalDamaged, and as may_append.
         """
         if self._broken:
             raise self._broken
+        self.may_append()
         if len(self._waiting) > APPENDS_WAITING_MAX:
             raise JournalBusy(0, "nothing")
         append = _Append(changes, asyncio.get_running_loop().create_future())
@@ -219,23 +223,22 @@ class GroupCommit:
 
     async def _publish_batch(self, group: list[_Append]) -> None:
         """Send a group as one atomic batch."""
-        batch_id, sent, count = secrets.token_hex(12), 0, sum(append.count for append in group)
+        batch_id, messages = secrets.token_hex(12), list[tuple[str, dict[str, str], bytes]]()
         for append in group:
             bodies = iter(append.bodies)
             for change in append.changes:
-                for index in range(len(change.bodies)):
-                    sent += 1
-                    headers = {"Nats-Batch-Id": batch_id, "Nats-Batch-Sequence": str(sent), **change.headers}
-                    if index == 0:  # expectations see the stream as it was before the batch
-                        headers[_EXPECT] = str(change.expected_seq)
-                    if sent == count:
-                        headers["Nats-Batch-Commit"] = "1"
-                        self._answered(group, await self._request(change.subject, next(bodies), headers))
-                        return
-                    try:
-                        await self._journal.connection.publish(change.subject, next(bodies), headers=headers)
-                    except nats.errors.Error:  # the link broke: without its commit the batch counts for nothing
-                        return
+                expected = {_EXPECT: str(change.expected_seq)}  # these see the stream as it was before the batch
+                for _ in change.bodies:
+                    sequence = str(len(messages) + 1)
+                    headers = {"Nats-Batch-Id": batch_id, "Nats-Batch-Sequence": sequence, **expected, **change.headers}
+                    messages.append((change.subject, headers, next(bodies)))
+                    expected = {}
+        subject, headers, body = messages.pop()
+        try:
+            await self._journal.connection.publish_all(messages)
+        except nats.errors.Error:  # the link broke: without its commit the batch counts for nothing
+            return
+        self._answered(group, await self._request(subject, body, {**headers, "Nats-Batch-Commit": "1"}))
 
     async def _request(self, subject: str, body: bytes, headers: dict[str, str]) -> Msg | None:
         """The server's answer; None when there is none in time, and what became of it is not known."""

@@ -6,18 +6,19 @@ Appending is in group_commit.py, reading in order in journal_reader.py. Design: 
 import asyncio
 import itertools
 import secrets
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeVar
 
 import nats.errors
 import orjson
-from nats.aio.client import Client
 from nats.aio.msg import Msg
 
 from events.envelope import Event, decode
 from infra.journal_errors import MEANING, JournalBusy, JournalDamaged, JournalFull, JournalRefused
+from infra.nats_client import QuickClient
 
+T = TypeVar("T")
 STREAM = "EKTP"
 STREAM_CONFIG = {
     "name": STREAM,
@@ -55,7 +56,7 @@ class Stored:
 class Journal:
     """Looking things up in one stream, which is EKTP unless said otherwise, over one connection."""
 
-    def __init__(self, connection: Client, timeout_s: float = 5.0, config: Mapping[str, Any] = STREAM_CONFIG) -> None:
+    def __init__(self, connection: QuickClient, timeout_s: float = 5.0, config: Mapping[str, Any] = STREAM_CONFIG) -> None:
         self.stream: str = config["name"]
         self._config = config
         self.connection = connection
@@ -85,8 +86,7 @@ class Journal:
         payload = b"" if body is None else orjson.dumps(body)
         try:
             async with asyncio.timeout(self.timeout_s):
-                await self._link()
-                reply = await self.connection.request(f"$JS.API.{call}", payload, timeout=self.timeout_s)
+                reply = await self._again(lambda: self.connection.request(f"$JS.API.{call}", payload, self.timeout_s))
         except (TimeoutError, nats.errors.Error) as error:
             raise JournalBusy(self.timeout_s, "nothing") from error
         answer: dict[str, Any] = orjson.loads(reply.data)
@@ -171,22 +171,36 @@ class Journal:
         if not self._subscribed:
             self._subscribed = True
             await self.connection.subscribe(f"{self._inbox}.*", cb=self._answered)
-        token = f"{next(self._tokens)}{secrets.token_hex(2)}"
-        answers = self._waiting[token] = _Answers(single="batch" not in query, many="multi_last" in query)
         try:
             async with asyncio.timeout(self.timeout_s):
-                await self._link()
-                await self.connection.publish(
-                    f"$JS.API.DIRECT.GET.{self.stream}", orjson.dumps(query), reply=f"{self._inbox}.{token}"
-                )
-                return await answers.done
+                return await self._again(lambda: self._ask(query))
         except (TimeoutError, nats.errors.Error) as error:
             raise JournalBusy(self.timeout_s, "nothing") from error
+
+    async def _ask(self, query: dict[str, Any]) -> tuple[list[Stored], int]:
+        token = f"{next(self._tokens)}{secrets.token_hex(2)}"
+        answers = self._waiting[token] = _Answers(single="batch" not in query, many="multi_last" in query)
+        self.connection.expecting.add(answers.done)
+        try:
+            await self.connection.publish(
+                f"$JS.API.DIRECT.GET.{self.stream}", orjson.dumps(query), reply=f"{self._inbox}.{token}"
+            )
+            return await answers.done
         finally:
             del self._waiting[token]
+            self.connection.expecting.discard(answers.done)
+
+    async def _again(self, ask: Callable[[], Awaitable[T]]) -> T:
+        """Ask, and ask again when the link broke: a server that was started again is there in a moment."""
+        while True:
+            await self._link()
+            try:
+                return await ask()
+            except (nats.errors.StaleConnectionError, nats.errors.OutboundBufferLimitError):
+                continue  # who asks bounds the time
 
     async def _link(self) -> None:
-        """Wait for the connection while it comes back: a server that was started again is there in a moment."""
+        """Wait for the connection while it comes back."""
         link = self.connection
         while not (link.is_connected or link.is_closed):  # noqa: ASYNC110 (nats-py tells the connection's maker alone)
             await asyncio.sleep(0.02)

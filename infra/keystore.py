@@ -10,9 +10,9 @@ import secrets
 import sqlite3
 import time
 from base64 import b64decode, b64encode
+from collections import OrderedDict
 from collections.abc import Iterable
 from dataclasses import dataclass
-from functools import lru_cache
 from pathlib import Path
 from typing import ClassVar, NamedTuple
 
@@ -66,7 +66,7 @@ class Keystore:
         self._db.execute("pragma synchronous=full")
         self._db.execute("pragma secure_delete=on")
         self._db.execute("create table if not exists residents (nik_hash blob primary key, resident text unique, key blob)")
-        self._cipher = lru_cache(_KEYS_IN_MEMORY)(self._load_cipher)
+        self._ciphers: OrderedDict[str, AESGCM] = OrderedDict()
 
     def close(self) -> None:
         self._db.close()
@@ -80,19 +80,24 @@ class Keystore:
         """These residents, made where they are new: in one transaction, on disk when this returns."""
         hashes = {nik: self._nik_hash(nik) for nik in niks}
         found = {nik: Resident(resident, False) for nik, resident in self._known(hashes).items()}
-        new = {nik: (hashes[nik], secrets.token_hex(12), os.urandom(32)) for nik in hashes if nik not in found}
-        if new:
+        if new := [nik for nik in hashes if nik not in found]:
+            made = {nik: (hashes[nik], secrets.token_hex(12), os.urandom(32)) for nik in new}
             with self._db:
                 self._db.execute("begin immediate")
-                self._db.executemany("insert or ignore into residents values (?, ?, ?)", new.values())
-            made = self._known({nik: hashes[nik] for nik in new})
-            found |= {nik: Resident(resident, resident == new[nik][1]) for nik, resident in made.items()}
+                inserted = self._db.executemany("insert or ignore into residents values (?, ?, ?)", made.values())
+            if inserted.rowcount < len(new):  # another process was there first for some
+                stored = self._known({nik: hashes[nik] for nik in new})
+                return found | {nik: Resident(resident, resident == made[nik][1]) for nik, resident in stored.items()}
+            for nik, (_, resident, key) in made.items():
+                found[nik] = Resident(resident, True)
+                self._remember(resident, AESGCM(key))  # a new resident's first event is sealed at once
         return found
 
     def seal(self, resident: str, clear: bytes, bound_to: str) -> str:
         """`clear` under the resident's key, in base 64. Raises Erased."""
         nonce = os.urandom(_NONCE_BYTES)
-        return b64encode(nonce + self._cipher(resident).encrypt(nonce, clear, bound_to.encode())).decode()
+        cipher = self._ciphers.get(resident) or self._remember(resident, self._load_cipher(resident))
+        return b64encode(nonce + cipher.encrypt(nonce, clear, bound_to.encode())).decode()
 
     def open(self, resident: str, sealed: str, bound_to: str) -> bytes:
         """What `seal` sealed. Raises Erased, and cryptography's InvalidTag for a blob moved to another event."""
@@ -106,7 +111,7 @@ class Keystore:
         Raises ErasureUnfinished.
         """
         self._db.execute("delete from residents where resident=?", (resident,))
-        self._cipher.cache_clear()
+        self._ciphers.clear()
         (busy, _, _) = self._db.execute("pragma wal_checkpoint(truncate)").fetchone()
         if busy:
             raise ErasureUnfinished
@@ -121,6 +126,12 @@ class Keystore:
             if row:
                 found[nik] = row[0]
         return found
+
+    def _remember(self, resident: str, cipher: AESGCM) -> AESGCM:
+        self._ciphers[resident] = cipher
+        if len(self._ciphers) > _KEYS_IN_MEMORY:
+            self._ciphers.popitem(last=False)
+        return cipher
 
     def _load_cipher(self, resident: str) -> AESGCM:
         row = self._db.execute("select key from residents where resident=?", (resident,)).fetchone()

@@ -5,10 +5,9 @@ from collections.abc import Callable, Coroutine
 from typing import Any, TypeVar
 
 import structlog
-from nats.aio.client import Client
 
 from infra.data_folder import DataFolder
-from infra.nats_headers import FastHeadersClient
+from infra.nats_client import QuickClient
 from infra.nats_users import User, credentials
 
 T = TypeVar("T")
@@ -30,18 +29,20 @@ OPTIONS: dict[str, Any] = {
 
 async def connect(
     folder: DataFolder, user: User, url: str, timeout_s: float = 10, disconnected: Callable[[], None] | None = None
-) -> Client:
+) -> QuickClient:
     """A connection that reconnects by itself; `disconnected` is called when the link breaks.
 
     Raises TimeoutError when no server answers at first.
     """
 
+    client = QuickClient()
+
     async def lost() -> None:
+        client.link_broke()
         if disconnected:
             disconnected()
 
     name, password, inbox_prefix = credentials(folder, user)
-    client = FastHeadersClient()
     task = asyncio.ensure_future(
         client.connect(url, user=name, password=password, inbox_prefix=inbox_prefix, disconnected_cb=lost, **OPTIONS)
     )

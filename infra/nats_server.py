@@ -27,10 +27,20 @@ from infra.nats_configuration import HOST, batch_directories, log_file, write_co
 from infra.nats_leftover import STOP_S_MAX, die_with_parent, stop_left_over
 from infra.nats_users import credentials
 
-__all__ = ["NatsServer", "PortTaken", "ServerDidNotStart", "batch_directories", "credentials", "start", "stop_left_over"]
+__all__ = [
+    "NatsServer",
+    "PortTaken",
+    "ServerDidNotStart",
+    "batch_directories",
+    "credentials",
+    "failed_to_write",
+    "start",
+    "stop_left_over",
+]
 
 START_S_MAX = 30.0
 _POLL_S = 0.02
+_LOG_TAIL_BYTES = 64 << 10
 # Below the range from which Linux and macOS take the ports of outgoing connections: while the server is down, a client
 # that tries again could otherwise be given the very port that the server must come back on.
 _FREE_PORTS = range(20_000, 32_768)
@@ -139,6 +149,18 @@ async def start(folder: DataFolder, port: int | None = None) -> NatsServer:
             raise PortTaken(port, "address already in use")
         raise ServerDidNotStart(str(log), line)
     return server
+
+
+def failed_to_write(folder: DataFolder) -> bool:
+    """Whether the server of this folder said, since its start, that it could not store a message, as on a full disk.
+
+    It then takes no more writes until it is started again, and leaves them without an answer, while reading goes on
+    (2.15.1). What it could not log on the full disk it says again at the next write.
+    """
+    with suppress(FileNotFoundError), log_file(folder).open("rb") as file:  # it begins a new log now and then
+        file.seek(max(0, file.seek(0, os.SEEK_END) - _LOG_TAIL_BYTES))
+        return b"JetStream failed to store a msg" in file.read().rpartition(b"Starting nats-server")[2]
+    return False
 
 
 def _command(configuration: Path) -> tuple[str, str, str]:

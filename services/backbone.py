@@ -17,14 +17,15 @@ from typing import BinaryIO, ClassVar
 
 import nats.errors
 import structlog
-from nats.aio.client import Client
 
 from events.offices import BACKBONE_ID
 from events.problem import Problem
 from infra import nats_server
-from infra.data_folder import DataFolder
+from infra.data_folder import DataFolder, require_room
+from infra.folder_errors import DiskNearlyFull
 from infra.folder_lock import announce, withdraw
 from infra.journal import Journal
+from infra.nats_client import QuickClient
 from infra.nats_connection import connect
 from infra.nats_leftover import die_with_parent
 
@@ -33,6 +34,7 @@ log = structlog.get_logger()
 _START_S_MAX = 30.0
 _STOP_S_MAX = 4.0  # for writer and reader; what they had under way is found by its key
 _AGAIN_S = (0.2, 5.0)  # pause before a dead child is started again: at first, at most
+_LOOK_S = 1.0  # how often it is looked whether the server failed to write
 _LOG_BYTES_MAX = 10 << 20
 
 
@@ -51,9 +53,15 @@ class PartDidNotStart(Problem):
 class Backbone:
     """Start with `async with`, as holder of the owner's lock. Raises the typed problems of infra.nats_server.start."""
 
-    def __init__(self, folder: DataFolder, nats_port: int | None = None, http: socket.socket | None = None) -> None:
-        """`http`: a bound, listening socket for the reader."""
-        self.folder, self._http = folder, http
+    def __init__(
+        self,
+        folder: DataFolder,
+        nats_port: int | None = None,
+        http: socket.socket | None = None,
+        sla_clock: bool = False,
+    ) -> None:
+        """`http`: a bound, listening socket for the reader. `sla_clock`: warnings and breaches are told."""
+        self.folder, self._http, self._sla_clock = folder, http, sla_clock
         self._nats_port = nats_port
         self.server: nats_server.NatsServer
         self._parts: dict[str, Process] = {}
@@ -72,7 +80,7 @@ class Backbone:
             await self._stop_all()
             raise
         announce(self.folder, self.server.url)
-        self._watches = [asyncio.create_task(self._watch_server())]
+        self._watches = [asyncio.create_task(self._watch_server()), asyncio.create_task(self._watch_writes())]
         self._watches += [asyncio.create_task(self._watch(part)) for part in self._parts]
         return self
 
@@ -89,6 +97,8 @@ class Backbone:
         if part == "reader" and self._http:
             inherited = [self._http.fileno()]
             arguments.append(str(self._http.fileno()))
+        if part == "writer" and self._sla_clock:
+            arguments.append("--sla-clock")
         with _log_file(self.folder, part) as output:
             self._parts[part] = await asyncio.create_subprocess_exec(
                 sys.executable,
@@ -143,6 +153,16 @@ class Backbone:
                     await asyncio.sleep(pause_s)
                     pause_s = min(pause_s * 2, _AGAIN_S[1])
 
+    async def _watch_writes(self) -> None:
+        """Stop a server that failed to write, for _watch_server to start it, once there is room; till then it is read."""
+        while True:
+            await asyncio.sleep(_LOOK_S)
+            if nats_server.failed_to_write(self.folder):
+                with contextlib.suppress(DiskNearlyFull):
+                    require_room(self.folder)
+                    log.warning("stopping, as it failed to write", part="nats-server")
+                    await self.server.stop()
+
     async def _stop_all(self) -> None:
         """Reader and writer first, then the server, in good order."""
         for process in self._parts.values():
@@ -159,7 +179,7 @@ class Backbone:
             await self.server.stop()
 
 
-async def _answers(connection: Client, subject: str) -> bool:
+async def _answers(connection: QuickClient, subject: str) -> bool:
     try:
         await connection.request(subject, timeout=1)
     except (nats.errors.Error, TimeoutError):

@@ -2,6 +2,7 @@
 back: an event sealed and encoded as a change of the journal."""
 
 from collections import OrderedDict
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import reduce
 from typing import TypeVar
@@ -9,14 +10,14 @@ from typing import TypeVar
 import orjson
 
 from events.envelope import Event, case_subject, encode, resident_subject
-from events.fact import split
+from events.fact import split, type_names
 from events.offices import BACKBONE_ID
 from events.receipt import event_id
 from events.resident import CaseClaimed
 from infra.group_commit import Change, GroupCommit
 from infra.journal import Journal
 from infra.journal_errors import Conflict
-from infra.keystore import Keystore
+from infra.keystore import Keystore, Resident
 from services.application import State, evolve
 
 T = TypeVar("T")
@@ -67,6 +68,13 @@ class CaseStore:
             self.hold_case(subject, held)
         return held
 
+    async def is_new(self, subject: str) -> bool:
+        """Whether nothing was ever on this subject: in one round trip where it is so, as loading takes two.
+
+        Raises JournalDamaged, JournalBusy.
+        """
+        return subject not in self._cases and not await self.journal.last([subject])
+
     async def claims(self, resident: str) -> HeldClaims:
         """The resident's claims. Raises JournalDamaged, JournalBusy."""
         held = self._claims.get(resident)
@@ -85,6 +93,14 @@ class CaseStore:
         if held:
             _hold(self._residents, nik, held, _CASES_HELD_MAX)
         return held
+
+    def residents(self, niks: Iterable[str]) -> dict[str, Resident]:
+        """As Keystore.residents; they are held. Raises what an append is to be refused with: a new one is written, too."""
+        self.commits.may_append()
+        found = self.keystore.residents(niks)
+        for nik, resident in found.items():
+            _hold(self._residents, nik, resident.id, _CASES_HELD_MAX)
+        return found
 
     def hold_case(self, subject: str, held: HeldCase) -> None:
         _hold(self._cases, subject, held, _CASES_HELD_MAX)
@@ -111,12 +127,16 @@ class CaseStore:
 
     def change(self, subject: str, expected_seq: int, events: list[Event], resident: str) -> Change:
         """Events of one subject as they go into the journal, personal fields sealed with the resident's key."""
-        return Change(subject, expected_seq, [self._body(event, resident) for event in events])
+        return Change(subject, expected_seq, self.bodies(events, resident))
+
+    def bodies(self, events: list[Event], resident: str) -> list[bytes]:
+        """Messages without their stamp, personal fields sealed with the resident's key."""
+        return [self._body(event, resident) for event in events]
 
     def _body(self, event: Event, resident: str) -> bytes:
         public, personal = split(event.fact)
         if personal:
-            bound_to = f"{event.id} {event.fact.TYPE} {event.entity_id}"
+            bound_to = f"{event.id} {type_names(type(event.fact))[0]} {event.entity_id}"
             public["sealed"] = self.keystore.seal(resident, orjson.dumps(personal), bound_to)
         return encode(event, public)
 

@@ -3,7 +3,7 @@
 import random
 from asyncio import sleep
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
 
 from events.application import Submitted
@@ -12,7 +12,7 @@ from events.offices import office
 from events.receipt import InvalidReceipt, case_id, command_id, event_id, keyed_hash, office_of, parse_receipt, receipt
 from events.stages import Stage
 from infra.journal_errors import Conflict
-from services.application import Request, Rules, decide, evolve
+from services.application import Request, Rules, RulesAt, decide, evolve
 from services.case_store import NEVER_SUBMITTED, CaseStore, HeldCase, HeldClaims, claim
 from services.commands import AnyCommand, Submit
 
@@ -33,8 +33,8 @@ class Done:
 class CommandHandler:
     """Answers commands one by one; many may be on their way at once."""
 
-    def __init__(self, store: CaseStore, secret: bytes, rules: Rules, now: Callable[[], datetime]) -> None:
-        """`secret` keys receipts and ids; `now` tells the aware instant in the calendar's zone."""
+    def __init__(self, store: CaseStore, secret: bytes, rules: RulesAt, now: Callable[[], datetime]) -> None:
+        """`secret` keys receipts and ids; `now` tells the aware instant in the office's zone."""
         self._store, self._secret, self._rules, self._now = store, secret, rules, now
 
     async def handle(self, command: AnyCommand, key: str, correlation: str = "") -> Done:
@@ -64,15 +64,16 @@ class CommandHandler:
         raise AssertionError("unreachable")
 
     async def _attempt(self, request: Request, subject: str) -> Done:
-        held = await self._store.case(subject)
+        is_new = isinstance(request.command, Submit) and await self._store.is_new(subject)
+        held = NEVER_SUBMITTED if is_new else await self._store.case(subject)
         if isinstance(request.command, Submit):
             if held.last_seq:  # this very command was done before, or its key was used with other content
-                decide(request, held.state, self._rules, self._now())
+                decide(request, held.state, *self._rules_and_now(request))
                 return await self._done_before(request, subject)
             return await self._submit(request, request.command, subject)
         if not held.last_seq:
             raise InvalidReceipt
-        events = decide(request, held.state, self._rules, self._now())
+        events = decide(request, held.state, *self._rules_and_now(request))
         if not events:
             return await self._done_before(request, subject)
         state = evolve(held.state, events[0])
@@ -83,11 +84,11 @@ class CommandHandler:
 
     async def _submit(self, request: Request, command: Submit, subject: str) -> Done:
         """A submission and the resident's claim stand or fall together."""
-        resident = self._store.keystore.residents([command.nik])[command.nik].id
-        claims = await self._store.claims(resident)
+        resident, is_new = self._store.residents([command.nik])[command.nik]
+        claims = HeldClaims() if is_new else await self._store.claims(resident)
         others = [(await self._store.case(case)).state for case in claims.cases]
-        request = replace(request, resident=resident)
-        (event,) = decide(request, NEVER_SUBMITTED.state, self._rules, self._now(), others)
+        request = request._replace(resident=resident)
+        (event,) = decide(request, NEVER_SUBMITTED.state, *self._rules_and_now(request), others)
         state = evolve(NEVER_SUBMITTED.state, event)
         seq, claim_seq = await self._store.append(
             self._store.change(subject, 0, [event], resident),
@@ -98,6 +99,10 @@ class CommandHandler:
         self._store.hold_case(subject, HeldCase(state, seq))
         self._store.hold_claims(resident, HeldClaims((*claims.cases, subject), claim_seq))
         return _done(event, state.receipt, state.stage, seq)
+
+    def _rules_and_now(self, request: Request) -> tuple[Rules, datetime]:
+        now = self._now()
+        return self._rules(office_of(request.receipt).code, min(request.command.at or now, now)), now
 
     async def _done_before(self, request: Request, subject: str) -> Done:
         """The same answer as the first time, from the journal."""

@@ -15,6 +15,8 @@ from infra.metrics import REGISTRY
 from services.answering import Answering, Answers
 from services.command_handler import CommandHandler, Done
 from services.commands import Advance, AnyCommand, Cancel, Correct, Return, Submit
+from services.office_handler import OfficeHandler, SetRule
+from services.outage import OutageBegin, OutageEnd
 from services.register.importer import Importer
 from services.register.row import COLUMNS, ROWS_MAX
 from services.wire import CORRELATION_HEADER, KEY_HEADER, InvalidRequest
@@ -23,14 +25,38 @@ Cells = Annotated[list[str], Field(min_length=len(COLUMNS), max_length=len(COLUM
 
 
 class ImportRows(BaseModel):
-    """A chunk of a register book. `run` is the same for all chunks of one import."""
+    """A chunk of a register book. `run` is the same for all chunks of one import, `number` counts them from 0; `ahead`:
+    the answer for the one before had not come when this one was sent."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
     run: str
+    number: int = 0
+    ahead: bool = False
     rows: Annotated[list[tuple[int, Cells]], Field(max_length=ROWS_MAX)]  # line in the file, cells
 
 
 MIDDLEWARES = (Answering, NatsPrometheusMiddleware(registry=REGISTRY, app_name="writer"))
+
+
+def serve_office_commands(broker: NatsBroker, handler: OfficeHandler, answers: Answers) -> None:
+    """Register the commands that are about an office or the backbone, likewise."""
+
+    def key(message: NatsMessage) -> str:
+        return message.headers.get(KEY_HEADER) or secrets.token_hex(16)
+
+    @broker.subscriber("cmd.ektp.{place}.outage_begin", no_reply=True, title="outage_begin")
+    async def outage_begin(body: OutageBegin, message: NatsMessage) -> None:
+        answers.start(message, handler.outage(body, key(message), message.headers.get(CORRELATION_HEADER, "")))
+
+    @broker.subscriber("cmd.ektp.{place}.outage_end", no_reply=True, title="outage_end")
+    async def outage_end(body: OutageEnd, message: NatsMessage) -> None:
+        answers.start(message, handler.outage(body, key(message), message.headers.get(CORRELATION_HEADER, "")))
+
+    for name in ("calendar_set", "standard_set"):
+
+        @broker.subscriber(f"cmd.ektp.{BACKBONE_ID}.{name}", no_reply=True, title=name)
+        async def set_rule(body: SetRule, message: NatsMessage) -> None:
+            answers.start(message, handler.set_rule(body, key(message)))
 
 
 def serve_commands(broker: NatsBroker, handler: CommandHandler, importer: Importer, answers: Answers) -> None:
@@ -72,7 +98,7 @@ def serve_commands(broker: NatsBroker, handler: CommandHandler, importer: Import
         answers.start(message, take(body))
 
     async def take(chunk: ImportRows) -> dict[str, Any]:
-        outcome = await importer.take(chunk.run, chunk.rows)
+        outcome = await importer.take(chunk.run, chunk.rows, chunk.number, chunk.ahead)
         rejected = [[line, problem.code, problem.message("id"), problem.message("en")] for line, problem in outcome.rejected]
         return {"added": outcome.added, "already_there": outcome.already_there, "rejected": rejected}
 

@@ -10,6 +10,7 @@ from fastapi import FastAPI, Response
 from fastapi.responses import JSONResponse
 from prometheus_client import CONTENT_TYPE_LATEST, Gauge, generate_latest
 
+from events.problem import Problem
 from infra.metrics import REGISTRY
 
 JOURNAL_HEAD = Gauge("ektp_journal_head", "Position of the journal's last event.", registry=REGISTRY)
@@ -17,8 +18,15 @@ LAG = Gauge("ektp_projection_lag_events", "How far the views are behind the jour
 LAG_EVENTS_MAX = 10_000  # a reader further behind than this is not ready
 
 
-def http_app(lag: Callable[[], Awaitable[dict[str, Any]]], writer_metrics: Callable[[], Awaitable[bytes]]) -> FastAPI:
-    """`lag` as Questions.lag; `writer_metrics` in the Prometheus text format. Both raise when their part is away."""
+def http_app(
+    lag: Callable[[], Awaitable[dict[str, Any]]],
+    writer_metrics: Callable[[], Awaitable[bytes]],
+    require_room: Callable[[], None],
+) -> FastAPI:
+    """`lag` as Questions.lag; `writer_metrics` in the Prometheus text format. Both raise when their part is away.
+
+    `require_room` raises why nothing can be recorded on this disk.
+    """
     app = FastAPI(title="e-KTP backbone", docs_url=None, redoc_url=None)
 
     @app.get("/livez")
@@ -28,7 +36,7 @@ def http_app(lag: Callable[[], Awaitable[dict[str, Any]]], writer_metrics: Calla
 
     @app.get("/readyz")
     async def readyz() -> JSONResponse:
-        """The journal answers, the writer answers, and the views are near the journal's head."""
+        """The journal answers, the writer answers and has room to record, and the views are near the journal's head."""
         reasons = []
         try:
             known = await lag()
@@ -42,6 +50,10 @@ def http_app(lag: Callable[[], Awaitable[dict[str, Any]]], writer_metrics: Calla
             await writer_metrics()
         except Exception as error:
             reasons.append(f"writer: {error or type(error).__name__}")
+        try:
+            require_room()
+        except Problem as problem:
+            reasons.append(problem.message("en"))
         return JSONResponse({"ok": not reasons, "reasons": reasons}, status_code=503 if reasons else 200)
 
     @app.get("/metrics")

@@ -1,32 +1,38 @@
-"""The writer: the one process of a backbone that appends to the journal. `python -m services.writer DIR URL`."""
+"""The writer: the one process that appends to a backbone's journal. `python -m services.writer DIR URL [--sla-clock]`."""
 
 import asyncio
 import gc
 import signal
 import sys
 from datetime import datetime
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 
+import nats.errors
+import orjson
 from prometheus_client import Gauge, Info
 
 from events.calendar import CALENDAR_V1
-from events.standard import STANDARD_V1
-from infra.data_folder import free_bytes, open_folder
+from events.offices import BACKBONE_ID
+from infra.data_folder import free_bytes, open_folder, require_room
 from infra.group_commit import GroupCommit
 from infra.journal import Journal
 from infra.keystore import Keystore
 from infra.logs import configure_logs
 from infra.metrics import REGISTRY
 from infra.nats_broker import broker
+from infra.nats_client import QuickClient
 from infra.nats_configuration import batch_directories
 from infra.nats_connection import connect, to_the_end
 from services.answering import Answers
-from services.application import Rules
 from services.case_store import CaseStore
 from services.command_handler import CommandHandler
-from services.command_service import MIDDLEWARES, serve_commands
+from services.command_service import MIDDLEWARES, serve_commands, serve_office_commands
+from services.office_handler import OfficeHandler
 from services.register.importer import Importer
+from services.rules_in_force import RulesInForce, stored_rulebook
+from services.sla_clock import Due, SlaClock
 
 DISK_FREE = Gauge("ektp_disk_free_bytes", "What may still be written to the data folder's disk.", registry=REGISTRY)
 BATCH_DIRECTORIES = Gauge(
@@ -35,7 +41,7 @@ BATCH_DIRECTORIES = Gauge(
 BUILD = Info("ektp_build", "Which version runs.", registry=REGISTRY)
 
 
-async def serve(data: Path, url: str) -> None:
+async def serve(data: Path, url: str, with_sla_clock: bool) -> None:
     """Answer commands until SIGTERM; then finish what is under way and end."""
     folder = open_folder(data)
     stop = asyncio.Event()
@@ -46,18 +52,36 @@ async def serve(data: Path, url: str) -> None:
     BATCH_DIRECTORIES.set_function(lambda: batch_directories(folder))
     BUILD.info({"version": version("ektp-backbone")})
     keystore = Keystore(folder.keys / "keystore.sqlite", folder.secret())
-    async with GroupCommit(journal) as commits:
-        store, rules = CaseStore(journal, commits, keystore), Rules(STANDARD_V1, CALENDAR_V1)
+    async with GroupCommit(journal, may_append=partial(require_room, folder)) as commits:
+        store, rules = CaseStore(journal, commits, keystore), RulesInForce(await stored_rulebook(journal))
         answers = Answers()
         service = broker(folder, "writer", url, middlewares=MIDDLEWARES)
         handler = CommandHandler(store, folder.secret(), rules, _now)
         serve_commands(service, handler, Importer(store, folder.secret(), rules, _now), answers)
+        serve_office_commands(service, OfficeHandler(store, folder.secret(), rules, _now), answers)
         await service.start()
+        clock = (
+            asyncio.create_task(SlaClock(store, rules, _now, partial(_due, connection)).run()) if with_sla_clock else None
+        )
         await stop.wait()
+        if clock:
+            clock.cancel()
+            await asyncio.gather(clock, return_exceptions=True)
         await answers.finish()
         await service.stop()
     keystore.close()
     await connection.close()
+
+
+async def _due(connection: QuickClient, now: datetime) -> tuple[list[Due], datetime | None]:
+    """Whom the SLA clock must look at, by the reader's due table. Raises TimeoutError while there is no reader."""
+    try:
+        reply = await connection.request(f"ask.ektp.{BACKBONE_ID}.due", orjson.dumps({"now": now}), timeout=5)
+    except nats.errors.Error:
+        raise TimeoutError from None
+    answer = orjson.loads(reply.data)
+    then = answer["next"] and datetime.fromisoformat(answer["next"])
+    return [(office, case) for office, case in answer["cases"]], then
 
 
 def _now() -> datetime:
@@ -67,4 +91,4 @@ def _now() -> datetime:
 if __name__ == "__main__":
     configure_logs()
     gc.set_threshold(50_000, 20, 50)  # what is held lives long; looking through it at the default pace took a sixth
-    asyncio.run(to_the_end(serve(Path(sys.argv[1]), sys.argv[2])))
+    asyncio.run(to_the_end(serve(Path(sys.argv[1]), sys.argv[2], "--sla-clock" in sys.argv[3:])))

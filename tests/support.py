@@ -11,14 +11,13 @@ from datetime import UTC, datetime
 from hashlib import blake2b
 from typing import Literal
 
-from nats.aio.client import Client
-
 from events.application import Recorded
 from events.envelope import Event, case_subject, decode, encode
 from infra.data_folder import DataFolder
 from infra.group_commit import Change
 from infra.journal import Journal, Stored
 from infra.journal_reader import read
+from infra.nats_client import QuickClient
 from infra.nats_configuration import HOST, stream_directory
 from infra.nats_connection import connect
 from infra.nats_server import NatsServer, start
@@ -56,7 +55,7 @@ async def events(journal: Journal) -> list[Event]:
 
 
 @asynccontextmanager
-async def connected_writer(server: NatsServer, url: str = "") -> AsyncIterator[Client]:
+async def connected_writer(server: NatsServer, url: str = "") -> AsyncIterator[QuickClient]:
     """The writer's connection, by way of `url` if given."""
     connection = await connect(server.folder, "writer", url or server.url)
     try:

@@ -11,18 +11,15 @@ import pytest
 
 from events.calendar import CALENDAR_V1
 from events.nik import Nik
-from events.standard import STANDARD_V1
 from infra.group_commit import Change, GroupCommit
 from infra.journal import Journal
 from infra.keystore import Keystore
 from infra.nats_server import NatsServer
-from services.application import Rules
 from services.case_store import CaseStore
 from services.command_handler import CommandHandler
 from services.register.importer import Importer
+from services.rules_in_force import RulesInForce, stored_rulebook
 from tests.support import connected_writer, frozen
-
-RULES = Rules(STANDARD_V1, CALENDAR_V1)
 
 
 def running_clock() -> Callable[[], datetime]:
@@ -57,9 +54,10 @@ async def writing(
         await journal.create()
         with closing(Keystore(folder.keys / "keystore.sqlite", folder.secret())) as keystore:
             async with GroupCommit(journal, append_s) as commits:
+                rules = RulesInForce(await stored_rulebook(journal))
                 store = CaseStore(journal, commits, keystore)
-                handler = CommandHandler(store, folder.secret(), RULES, now)
-                yield Writer(journal, keystore, store, handler, Importer(store, folder.secret(), RULES, now))
+                handler = CommandHandler(store, folder.secret(), rules, now)
+                yield Writer(journal, keystore, store, handler, Importer(store, folder.secret(), rules, now))
 
 
 @contextmanager

@@ -17,14 +17,13 @@ from eventsourcing.persistence import (
     PersistenceError,
     ProgrammingError,
 )
-from nats.aio.client import Client
 
 from events.problem import Problem
 from infra.group_commit import GroupCommit
 from infra.journal import Journal
 from infra.journal_errors import Conflict, JournalBusy, JournalDamaged, JournalFull
+from infra.nats_client import QuickClient
 from infra.nats_connection import OPTIONS, to_the_end
-from infra.nats_headers import FastHeadersClient
 
 CONNECT_S_MAX = 10.0
 CLOSE_S_MAX = 5.0
@@ -36,7 +35,7 @@ class _Running:
     """What the thread has made, for use in its loop alone."""
 
     loop: asyncio.AbstractEventLoop
-    connection: Client
+    connection: QuickClient
     resources: AsyncExitStack
     stop: asyncio.Event
 
@@ -101,7 +100,7 @@ def _run(started: "Future[_Running]", url: str, user: str, password: str) -> Non
 
 async def _serve(started: "Future[_Running]", url: str, user: str, password: str) -> None:
     inbox_prefix = f"_INBOX_{user}".encode()
-    connection = FastHeadersClient()
+    connection = QuickClient()
     connecting = asyncio.create_task(
         connection.connect(url, user=user, password=password, inbox_prefix=inbox_prefix, **OPTIONS)
     )

@@ -11,7 +11,6 @@ from typing import Any, ClassVar, TypeVar
 
 import nats.errors
 import orjson
-from nats.aio.client import Client
 from nats.aio.msg import Msg
 from pydantic import BaseModel
 
@@ -22,6 +21,7 @@ from infra.data_folder import DataFolder, open_folder
 from infra.folder_lock import OwnerLock, endpoint, take_owner, try_owner, users_exclusive, users_shared
 from infra.journal import Journal, Stored
 from infra.journal_reader import read
+from infra.nats_client import QuickClient
 from infra.nats_connection import connect
 from services.backbone import Backbone
 from services.commands import AnyCommand, Submit
@@ -66,9 +66,10 @@ class Desk:
 
     def __init__(self, folder: DataFolder) -> None:
         self.folder = folder
-        self._connection: Client | None = None
+        self._connection: QuickClient | None = None
         self._url = ""
         self._lost = asyncio.Event()
+        self._connecting = asyncio.Lock()
 
     async def command(self, command: AnyCommand, key: str | None = None) -> dict[str, Any]:
         """Have it done, once. `key`: the caller's idempotency key; not given: this call is a new command."""
@@ -107,17 +108,18 @@ class Desk:
                         position = batch[-1].seq
                         yield batch
 
-    async def connection(self) -> Client:
+    async def connection(self) -> QuickClient:
         """A living connection to where the backbone is now. Raises nats' errors, OSError, TimeoutError."""
         there = endpoint(self.folder)
         if there is None:
             raise nats.errors.NoServersError
-        if self._connection is None or self._url != there.url or self._lost.is_set():
-            await self.close()
-            self._lost = asyncio.Event()
-            self._connection = await connect(self.folder, "desk", there.url, timeout_s=2, disconnected=self._lost.set)
-            self._url = there.url
-        return self._connection
+        async with self._connecting:
+            if self._connection is None or self._url != there.url or self._lost.is_set():
+                await self.close()
+                self._lost = asyncio.Event()
+                self._connection = await connect(self.folder, "desk", there.url, timeout_s=2, disconnected=self._lost.set)
+                self._url = there.url
+            return self._connection
 
     async def close(self) -> None:
         if self._connection:
@@ -133,7 +135,7 @@ class Desk:
         return await _unless(self._lost.wait(), _unless(_replaced(connection, ping, asked), request))
 
 
-async def _instance(connection: Client, ping: str) -> bytes:
+async def _instance(connection: QuickClient, ping: str) -> bytes:
     """Which process answers there. Asked again and again, since one that is killed takes questions with it.
 
     Raises nats' errors when there is none, TimeoutError after 30 s of silence.
@@ -144,7 +146,7 @@ async def _instance(connection: Client, ping: str) -> bytes:
                 return (await connection.request(ping, timeout=PING_S)).data
 
 
-async def _replaced(connection: Client, ping: str, asked: bytes) -> None:
+async def _replaced(connection: QuickClient, ping: str, asked: bytes) -> None:
     """Returns when another process answers than the one that was asked. Raises as _instance."""
     answers = asked
     while answers == asked:

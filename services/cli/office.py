@@ -24,10 +24,10 @@ from infra.nats_configuration import HOST
 from infra.nats_server import PortTaken
 from services.application import State, evolve
 from services.backbone import Backbone
+from services.cli.book_import import import_book
 from services.cli.cases import status_text
 from services.cli.desk import Desk, Told, at_desk
 from services.cli.doctor import examine
-from services.cli.register import import_book
 from services.cli.session import Session, ektp_command, instant
 from services.commands import Advance, Command
 from services.questions import AskStatus
@@ -97,7 +97,7 @@ async def _serve(
     session: Session, folder: DataFolder, listening: socket.socket | None, nats_port: int | None, sample: bool
 ) -> None:
     """Start, say ready, show what there is to show, and stay until cancelled."""
-    async with Backbone(folder, nats_port, listening) as backbone:
+    async with Backbone(folder, nats_port, listening, sla_clock=True) as backbone:
         desk = Desk(folder)
         try:
             if sample:

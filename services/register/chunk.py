@@ -15,14 +15,17 @@ from events.envelope import Event, case_subject, resident_subject
 from events.offices import OFFICES
 from events.problem import Problem
 from events.receipt import case_id, keyed_hash, receipt
+from infra.group_commit import Change
 from infra.keystore import Resident
 from services import refusals
-from services.application import Request, Rules, State, decide, evolve
+from services.application import Request, RulesAt, State, decide, evolve
 from services.case_store import NEVER_SUBMITTED, CaseStore, HeldCase, HeldClaims, claim
 from services.commands import Advance, AnyCommand, Cancel, Return, Submit
+from services.register.known_rows import KnownRows
 from services.register.rejections import CaseDiffers, EarlierRowRejected, NotSubmitted, RowRejected
 from services.register.row import RegisterRow, check
 
+_ROWS_AT_A_TIME = 50  # then others have their turn: the chunk before is to be sent, and desks wait
 RawRows = Sequence[tuple[int, Sequence[str]]]  # line in the file, cells in the order of register.row.COLUMNS
 _ADVANCE: dict[str, Literal["record", "queue", "print", "collect"]] = {
     "recorded": "record",
@@ -41,22 +44,26 @@ class Outcome:
     rejected: list[tuple[int, Problem]] = field(default_factory=list)
 
 
-@dataclass
+@dataclass(slots=True)
 class _Case:
-    """A case while its rows are decided: as the journal has it, and what comes on top."""
+    """A case while its rows are decided: as the journal has it, or will when the chunk before is stored; and new events."""
 
-    held: HeldCase
     state: State
+    last_seq: int  # of the event that the new ones follow
+    before: "_Case | None" = None  # its last event is on its way: with this one's
     events: list[Event] = field(default_factory=list)
+    bodies: list[bytes] = field(default_factory=list)
 
 
-@dataclass
+@dataclass(slots=True)
 class _Claims:
     """A resident's claims, likewise."""
 
-    held: HeldClaims
     cases: tuple[str, ...]
+    last_seq: int
+    before: "_Claims | None" = None
     events: list[Event] = field(default_factory=list)
+    bodies: list[bytes] = field(default_factory=list)
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,8 +76,10 @@ class _BadRow:
 @dataclass(frozen=True, slots=True)
 class _Row:
     line: int
-    cells: Sequence[str]
     row: RegisterRow
+    event_id: str
+    digest: str
+    is_known: bool  # the journal has this very row
     receipt: str
     subject: str
 
@@ -78,20 +87,30 @@ class _Row:
 async def decide_chunk(
     store: CaseStore,
     secret: bytes,
-    rules: Rules,
+    rules: RulesAt,
     now: datetime,
     raw_rows: RawRows,
     rejected: Mapping[tuple[str, str], int],
+    before: "Chunk | None" = None,
+    known: KnownRows | None = None,
 ) -> "Chunk":
     """What these rows come to, given the first rejected line of each (office, case) of the run. Nothing is stored yet.
 
-    Raises JournalBusy, JournalDamaged.
+    `before` is on its way to the journal: what is decided here holds only if it is stored. Raises JournalBusy,
+    JournalDamaged.
     """
-    chunk = Chunk(store, secret, rules, now, dict(rejected))
-    rows = [chunk.check(line, cells) for line, cells in raw_rows]
-    await chunk.look_up([row for row in rows if isinstance(row, _Row)])
-    for row in rows:
+    chunk = Chunk(store, secret, rules, now, dict(rejected), before, known)
+    rows = []
+    for at, (line, cells) in enumerate(raw_rows):
+        rows.append(chunk.check(line, cells))
+        if at % _ROWS_AT_A_TIME == 0:
+            await asyncio.sleep(0)
+    await chunk.look_up([row for row in rows if isinstance(row, _Row) and not row.is_known])
+    for at, row in enumerate(rows):
         chunk.decide(row)
+        if at % _ROWS_AT_A_TIME == 0:
+            await asyncio.sleep(0)
+    await chunk.seal()
     return chunk
 
 
@@ -99,14 +118,26 @@ class Chunk:
     """Use decide_chunk, then `append`."""
 
     def __init__(
-        self, store: CaseStore, secret: bytes, rules: Rules, now: datetime, rejected: dict[tuple[str, str], int]
+        self,
+        store: CaseStore,
+        secret: bytes,
+        rules: RulesAt,
+        now: datetime,
+        rejected: dict[tuple[str, str], int],
+        before: "Chunk | None",
+        known: KnownRows | None,
     ) -> None:
         self._store, self._secret, self._rules, self._now = store, secret, rules, now
         self.rejected = rejected
         self.outcome = Outcome()
+        self.is_stored = False
+        self.found_stored = 0  # cases that had to be loaded
+        self._known = known
         self._cases: dict[str, _Case] = {}  # by subject
         self._residents: dict[str, Resident] = {}  # by NIK, of those who submit in this chunk
         self._claims: dict[str, _Claims] = {}  # by resident
+        self._cases_before = before._cases if before else {}
+        self._claims_before = before._claims if before else {}
 
     def check(self, line: int, cells: Sequence[str]) -> _Row | _BadRow:
         """The row if it can have happened, else why not."""
@@ -114,32 +145,48 @@ class Chunk:
             row = check(cells, self._now)
         except RowRejected as problem:
             return _BadRow(line, (cells[1], cells[0]), problem)
-        return _Row(line, cells, row, *_names(self._secret, row.office, row.case))
+        name = (row.office, row.case, row.event, row.at.isoformat())
+        event_id = keyed_hash(self._secret, "row", *name).hex()
+        digest = keyed_hash(self._secret, "digest", *cells, size=12).hex()
+        is_known = self._known is not None and self._known.has(event_id, digest)
+        return _Row(line, row, event_id, digest, is_known, *_names(self._secret, row.office, row.case))
 
     async def look_up(self, rows: Sequence[_Row]) -> None:
         """Load what the journal has of these rows' cases, then of the residents who submit."""
         subjects = dict.fromkeys(row.subject for row in rows)
-        unknown = [subject for subject in subjects if self._store.held_case(subject) is None]
+        unknown = [
+            subject for subject in subjects if subject not in self._cases_before and self._store.held_case(subject) is None
+        ]
         stored = await self._store.journal.last(unknown) if unknown else {}
         for subject in unknown:
             if subject not in stored:  # one look-up for all tells that these need no load
                 self._store.hold_case(subject, NEVER_SUBMITTED)
+        self.found_stored = len(stored)
         if stored:
             await asyncio.gather(*map(self._store.case, stored))  # all at once; then they are held like the rest
         for subject in subjects:
-            held = await self._store.case(subject)
-            self._cases[subject] = _Case(held, held.state)
+            await self._find_case(subject)
         submitting = {
-            row.row.nik for row in rows if row.row.event == "submitted" and not self._cases[row.subject].held.last_seq
+            row.row.nik for row in rows if row.row.event == "submitted" and not self._cases[row.subject].state.stage
         }
-        self._residents = self._store.keystore.residents(submitting)
+        self._residents = self._store.residents(submitting)
         for resident in self._residents.values():
-            claims = HeldClaims() if resident.is_new else await self._store.claims(resident.id)
-            self._claims[resident.id] = _Claims(claims, claims.cases)
-            for subject in claims.cases:
-                if subject not in self._cases:
-                    held = await self._store.case(subject)
-                    self._cases[subject] = _Case(held, held.state)
+            if before := self._claims_before.get(resident.id):
+                self._claims[resident.id] = _Claims(before.cases, 0, before)
+            else:
+                held = HeldClaims() if resident.is_new else await self._store.claims(resident.id)
+                self._claims[resident.id] = _Claims(held.cases, held.last_seq)
+            for subject in self._claims[resident.id].cases:
+                await self._find_case(subject)
+
+    async def _find_case(self, subject: str) -> None:
+        if subject in self._cases:
+            return
+        if before := self._cases_before.get(subject):
+            self._cases[subject] = _Case(before.state, 0, before)
+        else:
+            held = await self._store.case(subject)
+            self._cases[subject] = _Case(held.state, held.last_seq)
 
     def decide(self, row: _Row | _BadRow) -> None:
         """One row: a new event on top of its case, or there already, or rejected, and with it what follows."""
@@ -150,7 +197,7 @@ class Chunk:
         try:
             if self.rejected.get(name, row.line) < row.line:  # not what stands before it, when a chunk comes again
                 raise EarlierRowRejected
-            event = self._event(row)
+            event = None if row.is_known else self._event(row)
         except Problem as problem:
             self._reject(row.line, name, problem)
             return
@@ -167,24 +214,34 @@ class Chunk:
             claims.events.append(claim(event, len(claims.cases) + 1, resident))
             claims.cases = (*claims.cases, row.subject)
 
+    async def seal(self) -> None:
+        """Make the messages of what was decided, personal fields sealed."""
+        for at, case in enumerate(self._cases.values()):
+            case.bodies = self._store.bodies(case.events, case.state.resident)
+            if at % _ROWS_AT_A_TIME == 0:
+                await asyncio.sleep(0)
+        for resident, claims in self._claims.items():
+            claims.bodies = self._store.bodies(claims.events, resident)
+
     async def append(self) -> None:
         """Store everything of the chunk, or nothing. Raises Conflict and the journal's other errors."""
-        cases = {subject: case for subject, case in self._cases.items() if case.events}
-        claims = {resident: claims for resident, claims in self._claims.items() if claims.events}
-        changes = [
-            self._store.change(subject, case.held.last_seq, case.events, case.state.resident)
-            for subject, case in cases.items()
-        ] + [
-            self._store.change(resident_subject(resident), claim.held.last_seq, claim.events, resident)
-            for resident, claim in claims.items()
-        ]
-        if not changes:
-            return
-        seqs = iter(await self._store.append(*changes))
-        for subject, case in cases.items():
-            self._store.hold_case(subject, HeldCase(case.state, [next(seqs) for _ in case.events][-1]))
-        for resident, claimed in claims.items():
-            self._store.hold_claims(resident, HeldClaims(claimed.cases, [next(seqs) for _ in claimed.events][-1]))
+        decided: list[tuple[str, _Case | _Claims]] = [*self._cases.items()]
+        decided += [(resident_subject(resident), claims) for resident, claims in self._claims.items()]
+        for _, entity in decided:
+            if entity.before:  # it is stored by now
+                entity.last_seq, entity.before = entity.before.last_seq, None
+        changes = [Change(subject, entity.last_seq, entity.bodies) for subject, entity in decided if entity.bodies]
+        seqs = iter(await self._store.append(*changes) if changes else [])
+        for _, entity in decided:
+            for _ in entity.bodies:
+                entity.last_seq = next(seqs)
+        self.is_stored = True
+        for subject, case in self._cases.items():
+            if case.bodies:  # another's command may have moved the rest on
+                self._store.hold_case(subject, HeldCase(case.state, case.last_seq))
+        for resident, claims in self._claims.items():
+            if claims.bodies:
+                self._store.hold_claims(resident, HeldClaims(claims.cases, claims.last_seq))
 
     def _reject(self, line: int, name: tuple[str, str], problem: Problem) -> None:
         self.rejected.setdefault(name, line)
@@ -197,18 +254,18 @@ class Chunk:
         if state.stage is None and not submits:
             raise NotSubmitted
         resident = self._residents[registered.nik].id if submits and state.stage is None else state.resident
-        name = (registered.office, registered.case, registered.event, registered.at.isoformat())
         request = Request(
-            event_id=keyed_hash(self._secret, "row", *name).hex(),
-            digest=keyed_hash(self._secret, "digest", *row.cells, size=12).hex(),
+            event_id=row.event_id,
+            digest=row.digest,
             receipt=row.receipt,
             command=_command(registered, row.receipt),
             causation="import",
             resident=resident,
         )
         others = [self._cases[case].state for case in self._claims[resident].cases] if state.stage is None else ()
+        rules = self._rules(registered.office, registered.at)
         try:
-            events = decide(request, state, self._rules, self._now, others)
+            events = decide(request, state, rules, self._now, others)
         except refusals.KeyReused:
             raise refusals.RowDiffers from None
         if not events:
@@ -242,13 +299,11 @@ def _command(row: RegisterRow, receipt: str) -> AnyCommand:
     }
     match row.event:
         case "submitted":
-            return Submit.model_construct(
-                **common, office=row.office, nik=row.nik, name=row.name, kind=row.kind, born=row.born
-            )
+            return Submit(**common, office=row.office, nik=row.nik, name=row.name, kind=row.kind, born=row.born)
         case "returned":
             assert row.back_to
-            return Return.model_construct(**common, receipt=receipt, to=row.back_to)
+            return Return(**common, receipt=receipt, to=row.back_to)
         case "cancelled":
-            return Cancel.model_construct(**common, receipt=receipt)
+            return Cancel(**common, receipt=receipt)
         case _:
-            return Advance.model_construct(**common, receipt=receipt, command=_ADVANCE[row.event])
+            return Advance(**common, receipt=receipt, command=_ADVANCE[row.event])

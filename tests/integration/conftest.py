@@ -4,11 +4,11 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
-from nats.aio.client import Client
 
 from infra.data_folder import DataFolder, open_folder
 from infra.group_commit import GroupCommit
 from infra.journal import Journal
+from infra.nats_client import QuickClient
 from infra.nats_server import NatsServer, start
 from tests.support import connected_writer
 
@@ -26,13 +26,13 @@ async def server(folder: DataFolder) -> AsyncIterator[NatsServer]:
 
 
 @pytest.fixture
-async def connection(server: NatsServer) -> AsyncIterator[Client]:
+async def connection(server: NatsServer) -> AsyncIterator[QuickClient]:
     async with connected_writer(server) as connection:
         yield connection
 
 
 @pytest.fixture
-async def journal(connection: Client) -> Journal:
+async def journal(connection: QuickClient) -> Journal:
     """A journal with nothing in it."""
     journal = Journal(connection)
     await journal.create()

@@ -2,22 +2,20 @@
 
 import asyncio
 import random
-from collections import Counter
 from collections.abc import AsyncIterator
 
 import orjson
 import pytest
 
-from events.application import Cancelled, Submitted
-from events.envelope import Event, case_subject
-from events.receipt import office_of
+from events.application import Submitted
 from events.stages import ORDER, Kind, Stage
 from infra.journal_errors import JournalBusy, JournalDamaged
 from infra.nats_server import NatsServer
 from services.command_handler import Done
 from services.commands import Advance, AnyCommand, Cancel, Return, Submit
-from services.refusals import CaseOpen, KeyReused, Refused
-from tests.support import OFFICE, damaged, events, lossy_link, stored
+from services.refusals import CaseOpen, KeyReused
+from tests.history import History, ids_of, unlawful
+from tests.support import OFFICE, damaged, events, stored
 from tests.writing import Writer, are_stored, freezing_appends, resident, writing
 
 NAME, REASON = "Siti Rahayu", "pindah ke luar kota"
@@ -61,21 +59,6 @@ async def test_the_same_command_again_has_the_same_answer_and_adds_nothing(serve
         for step in steps:
             assert await restarted.handler.handle(step, "key") == first[step.command]
         assert await restarted.journal.last_seq() == 6
-
-
-@pytest.mark.parametrize("how", ["drop", "cut"])
-async def test_a_command_whose_acknowledgement_was_lost_is_answered_all_the_same(server: NatsServer, how: str) -> None:
-    async with lossy_link(server) as (link, url), writing(server, url, request_s=0.3) as writer:
-        link.how = "cut" if how == "cut" else "drop"
-        link.to_lose = 1
-        done = await writer.handler.handle(submit(), "key")
-        assert (len(link.lost), done.seq) == (1, 1)
-        link.to_lose = 1
-        recorded = await writer.handler.handle(do("record", done.receipt), "key")
-        assert (len(link.lost), recorded.seq) == (2, 3)
-        assert await writer.handler.handle(submit(), "key") == done
-        assert await writer.handler.handle(do("record", done.receipt), "key") == recorded
-        assert [event.name for event in await events(writer.journal)] == ["submitted", "case_claimed", "recorded"]
 
 
 async def unanswered(server: NatsServer, writer: Writer, command: Submit, key: str) -> str:
@@ -130,37 +113,20 @@ async def test_the_same_key_with_other_content_at_the_same_time_is_refused_too(w
     assert await writer.journal.last_seq() == 30
 
 
-async def test_of_two_submissions_at_two_offices_at_once_one_wins(writer: Writer) -> None:
-    for serial in range(1, 21):
-        told = await outcomes(writer, (submit(serial), f"{serial}"), (submit(serial, office="367208"), f"{serial}"))
-        (done,) = [outcome for outcome in told if isinstance(outcome, Done)]
-        (refused,) = [outcome for outcome in told if isinstance(outcome, CaseOpen)]
-        assert refused.receipt == done.receipt
-    names = Counter(event.name for event in await events(writer.journal))
-    assert names == {"submitted": 20, "case_claimed": 20}
+async def test_64_commands_on_8_cases_at_once_make_lawful_histories(server: NatsServer, writer: Writer) -> None:
+    history = History()
 
+    async def patient(command: AnyCommand, key: str) -> str:
+        """The receipt. Asks again in a moment, as the case may be further then; at last gives up."""
+        for _ in range(20):
+            with history.asking(ids_of(server.folder.secret(), command, key)) as call:
+                done = await writer.handler.handle(command, key)
+                call.seqs = [done.seq]
+                return done.receipt
+            await asyncio.sleep(0.005)
+        return ""
 
-def is_legal(history: list[Event]) -> bool:
-    """Submitted, then one stage after the other or back to one that was reached; nothing after the end."""
-    stages = [Stage.SUBMITTED]
-    for event in history[1:]:
-        now = stages[-1]
-        if now in (Stage.COLLECTED, Stage.CANCELLED):
-            return False
-        back_to = getattr(event.fact, "back_to", None)
-        if back_to:
-            if back_to not in stages or ORDER.index(back_to) >= ORDER.index(now):
-                return False
-        elif not isinstance(event.fact, Cancelled) and ORDER.index(Stage(event.name)) != ORDER.index(now) + 1:
-            return False
-        stages.append(back_to or Stage(event.name))
-    return isinstance(history[0].fact, Submitted) and [event.version for event in history] == list(
-        range(1, len(history) + 1)
-    )
-
-
-async def test_64_commands_on_8_cases_at_once_make_legal_histories(writer: Writer) -> None:
-    receipts = [(await writer.handler.handle(submit(serial), f"{serial}")).receipt for serial in range(1, 9)]
+    receipts = [await patient(submit(serial), f"{serial}") for serial in range(1, 9)]
     asked: list[tuple[AnyCommand, str]] = []
     for receipt in receipts:
         asked += [(do(step, receipt), "1") for step in STEPS] + [(do("record", receipt), "2"), (do("queue", receipt), "2")]
@@ -169,26 +135,9 @@ async def test_64_commands_on_8_cases_at_once_make_legal_histories(writer: Write
             [(Cancel(receipt=receipt, reason=REASON), "1")] if receipt in receipts[:4] else [(do("print", receipt), "2")]
         )
     random.Random(7).shuffle(asked)
-
-    async def patient(command: AnyCommand, key: str) -> Done | Refused:
-        """Asks again in a moment, as the case may be further then."""
-        for _ in range(20):
-            try:
-                return await writer.handler.handle(command, key)
-            except Refused as refused:
-                outcome = refused
-            await asyncio.sleep(0.005)
-        return outcome
-
-    told = await asyncio.gather(*(patient(command, key) for command, key in asked))
-    done = [outcome for outcome in told if isinstance(outcome, Done)]
-    assert 16 < len(done) < 64
-    found = await events(writer.journal)
-    assert {(one.case, one.seq) for one in done} == {(event.entity_id, event.seq) for event in found[16:]}
-    assert len(found) == 16 + len(done)
-    for receipt in receipts:
-        case = next(one.case for one in done if one.receipt == receipt)
-        assert is_legal(await writer.journal.load(case_subject(office_of(receipt).code, case)))
+    await asyncio.gather(*(patient(command, key) for command, key in asked))
+    assert 16 < history.acknowledged - len(receipts) < 64
+    assert history.findings(await stored(writer.journal)) + unlawful(await events(writer.journal)) == []
 
 
 async def test_nobody_is_named_in_the_journal_and_the_keystore_gives_it_back(writer: Writer) -> None:

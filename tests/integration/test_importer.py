@@ -12,6 +12,7 @@ from events.envelope import Event, case_subject, resident_subject
 from events.offices import OFFICES
 from events.receipt import case_id, receipt
 from events.resident import CaseClaimed
+from infra.group_commit import Change
 from infra.journal_errors import JournalBusy
 from infra.metrics import REGISTRY
 from infra.nats_server import NatsServer
@@ -20,6 +21,7 @@ from services.commands import Advance
 from services.refusals import Refused
 from services.register.book import BadRow, read
 from services.register.chunk import Outcome
+from services.register.importer import ChunkOutOfTurn
 from tests.support import OFFICE, events, lossy_link
 from tests.writing import Writer, are_stored, freezing_appends, resident, writing
 
@@ -213,9 +215,14 @@ async def test_the_desk_and_a_book_may_take_up_the_same_cases_at_once(
             return refused
 
     conflicts = conflict_count()
-    taking = [writer.importer.take("run", book)] if first == "the book" else []
     at_desk = [desk(case) for case in cases[::2]]
-    answers = await asyncio.gather(*taking, *at_desk, *([] if taking else [writer.importer.take("run", book)]))
+    if first == "the desk":
+        answers = await asyncio.gather(*at_desk, writer.importer.take("run", book))
+    else:
+        taking = asyncio.create_task(writer.importer.take("run", book))
+        while not writer.importer._storing.locked():
+            await asyncio.sleep(0)
+        answers = await asyncio.gather(taking, *at_desk)
     assert conflict_count() > conflicts  # they did meet
     (outcome,) = [answer for answer in answers if isinstance(answer, Outcome)]
     done = [answer for answer in answers if isinstance(answer, Done)]
@@ -233,3 +240,67 @@ async def test_the_desk_and_a_book_may_take_up_the_same_cases_at_once(
 
 def conflict_count() -> float:
     return REGISTRY.get_sample_value("ektp_append_conflicts_total") or 0.0
+
+
+async def test_a_chunk_sent_ahead_is_decided_on_top_of_the_one_that_is_being_stored(writer: Writer) -> None:
+    chunks = [[row] for row in numbered(rows("A", *ALL))]
+    sent = [writer.importer.take("run", chunk, number, ahead=number > 0) for number, chunk in enumerate(chunks)]
+    assert [told(outcome) for outcome in await asyncio.gather(*sent)] == [(1, 0, {})] * len(ALL)
+    assert len(await events(writer.journal)) == len(ALL) + 1
+
+
+async def test_a_chunk_sent_ahead_waits_for_its_turn_where_the_one_before_was_not_taken(writer: Writer) -> None:
+    first, second, third = ([row] for row in numbered(rows("A", *ALL[:3])))
+    with pytest.raises(ChunkOutOfTurn):  # a writer that was started again knows nothing of the run
+        await writer.importer.take("run", second, 1, ahead=True)
+    await writer.importer.take("run", first, 0)
+    with pytest.raises(ChunkOutOfTurn):
+        await writer.importer.take("run", third, 2, ahead=True)
+    assert told(await writer.importer.take("run", second, 1, ahead=True)) == (1, 0, {})
+
+
+async def test_what_was_decided_on_top_of_a_chunk_that_failed_is_refused(
+    writer: Writer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first, second = ([row] for row in numbered(rows("A", *ALL[:2])))
+    deciding = asyncio.Event()
+
+    async def failing(*changes: Change) -> list[int]:
+        await deciding.wait()
+        raise JournalBusy(0, "nothing")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(writer.store.commits, "append", failing)
+        sent = [asyncio.create_task(writer.importer.take("run", first, 0))]
+        sent += [asyncio.create_task(writer.importer.take("run", second, 1, ahead=True))]
+        while not (writer.importer._deciding.locked() and writer.importer._storing._waiters):
+            await asyncio.sleep(0)  # until the second was decided, too
+        deciding.set()
+        outcomes = await asyncio.gather(*sent, return_exceptions=True)
+    assert [type(outcome) for outcome in outcomes] == [JournalBusy, ChunkOutOfTurn]
+    assert await events(writer.journal) == []
+    assert told(await writer.importer.take("run", first + second, 0)) == (2, 0, {})
+
+
+async def test_where_a_desk_overtakes_a_chunk_the_one_sent_ahead_is_decided_again_too(
+    server: NatsServer, writer: Writer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    a, b = rows("A", *ALL[:3], serial=1), rows("B", *ALL[:3], serial=2)
+    await writer.importer.take("run", numbered(a[:1], b[:1]))
+    append = writer.store.commits.append
+
+    async def overtaken(*changes: Change) -> list[int]:
+        monkeypatch.setattr(writer.store.commits, "append", append)
+        await writer.handler.handle(Advance(command="record", receipt=receipt_of(server, "A")), "desk")
+        return await append(*changes)
+
+    monkeypatch.setattr(writer.store.commits, "append", overtaken)
+    conflicts = conflict_count()
+    first, second = numbered(a[1:2], b[1:2]), [(line + 10, cells) for line, cells in numbered(a[2:], b[2:])]
+    sent = writer.importer.take("run", first, 1, ahead=True), writer.importer.take("run", second, 2, ahead=True)
+    assert [told(outcome) for outcome in await asyncio.gather(*sent)] == [
+        (1, 0, {2: "before_previous"}),  # the desk's is of today
+        (1, 0, {12: "earlier_row_rejected"}),
+    ]
+    assert conflict_count() > conflicts
+    assert [event.name for event in await history(writer, server, "B")] == ["submitted", "recorded", "queued"]

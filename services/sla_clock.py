@@ -1,0 +1,102 @@
+"""The SLA clock tells operations, by an event, when a target's time is mostly gone or over. It runs in `ektp up`'s writer.
+
+The views' due table says whom to look at and when; the case itself is then loaded and decided anew, so that a stale table,
+a restart or a second clock tells nothing twice and nothing wrong. What fell due while it stood still is told late.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from datetime import datetime
+from functools import reduce
+
+import structlog
+from prometheus_client import Counter, Histogram
+
+from events.envelope import Event, case_subject, subject
+from events.outage import OUTAGE_CAUSES, OfficeOutages, OutageBegan, OutageCause, OutageEnded, Outages
+from events.outage import evolve as evolve_outages
+from events.problem import Problem
+from events.sla import Breached, Warned
+from events.timers import Case, evolve
+from infra.group_commit import Change
+from infra.journal_errors import Conflict
+from infra.metrics import REGISTRY
+from services.case_store import CaseStore
+from services.rules_in_force import RulesInForce
+from services.sla_decision import decide
+
+log = structlog.get_logger()
+
+TOLD = Counter("ektp_sla_events", "Warnings and breaches told to operations.", ["event", "target"], registry=REGISTRY)
+LATENESS = Histogram(
+    "ektp_sla_lateness_seconds",
+    "From when operations should be told to when they were.",
+    buckets=(0.1, 0.5, 1, 2, 5, 10, 30, 60, 600, 3_600),
+    registry=REGISTRY,
+)
+PAUSE_S_MAX = 1.0
+_AT_ONCE = 200  # cases looked at together
+Due = tuple[str, str]  # office, case
+
+
+class SlaClock:
+    """`due(now)` tells which cases have something to tell by then, at most some hundreds, and when it is next asked for."""
+
+    def __init__(
+        self,
+        store: CaseStore,
+        in_force: RulesInForce,
+        now: Callable[[], datetime],
+        due: Callable[[datetime], Awaitable[tuple[list[Due], datetime | None]]],
+    ) -> None:
+        self._store, self._in_force, self._now, self._due = store, in_force, now, due
+
+    async def run(self) -> None:
+        """Until cancelled. What fails is tried again; nothing is told that is not stored."""
+        while True:
+            pause_s = PAUSE_S_MAX
+            try:
+                cases, then = await self._due(self._now())
+                told = 0
+                for start in range(0, len(cases), _AT_ONCE):
+                    told += sum(await asyncio.gather(*(self.tell(*case) for case in cases[start : start + _AT_ONCE])))
+                if told:
+                    pause_s = 0  # there may be more
+                elif then:
+                    pause_s = min(max((then - self._now()).total_seconds(), 0), PAUSE_S_MAX)
+            except (Problem, TimeoutError) as trouble:
+                log.warning("sla clock waits", why=type(trouble).__name__)
+            await asyncio.sleep(pause_s)
+
+    async def tell(self, office: str, case: str) -> int:
+        """Append what must be told of this case now; returns how many events. Raises the journal's errors."""
+        journal, on = self._store.journal, subject(office, "sla", case)
+        history, told = await asyncio.gather(journal.load(case_subject(office, case)), journal.load(on))
+        state = Case()
+        for event in history:
+            state = evolve(state, event, self._in_force.rulebook)
+        now = self._now()
+        events = decide(state, told, await self._outages(office), now)
+        if events:
+            try:
+                await self._store.append(Change(on, told[-1].seq if told else 0, self._store.bodies(events, "")))
+            except Conflict:  # somebody else told it: looked at again in a moment
+                return 0
+        for event in events:
+            assert isinstance(event.fact, Warned | Breached)
+            TOLD.labels(event.name, event.fact.target).inc()
+            at = event.fact.reached if isinstance(event.fact, Warned) else event.fact.due
+            LATENESS.observe((now - at).total_seconds())
+        return len(events)
+
+    async def _outages(self, office: str) -> OfficeOutages:
+        known: dict[OutageCause, Outages] = {}
+        for cause in OUTAGE_CAUSES:
+            history = await self._store.journal.load(subject(office, "outage", cause))
+            known[cause] = reduce(_with, history, ())
+        return known
+
+
+def _with(outages: Outages, event: Event) -> Outages:
+    assert isinstance(event.fact, OutageBegan | OutageEnded)
+    return evolve_outages(outages, event.fact, event.occurred)
