@@ -6,12 +6,11 @@ from datetime import datetime
 from typing import Any
 
 import sqlalchemy as sa
-from sqlalchemy.dialects.sqlite import insert
 
 from events.application import CaseFact, Corrected, Submitted, stage_reached
 from events.envelope import Event
 from events.stages import Kind, Stage
-from infra.database import instant, micros
+from infra.database import insert_new, instant, micros, run_many
 
 NAME, VERSION = "status", 1
 TABLES = sa.MetaData()
@@ -23,11 +22,11 @@ CASES = sa.Table(
     sa.Column("office", sa.String),
     sa.Column("kind", sa.String),
     sa.Column("resident", sa.String, index=True),
-    sa.Column("promised", sa.Integer),
+    sa.Column("promised", sa.BigInteger),
     sa.Column("stage", sa.String),
     sa.Column("stage_event", sa.String),  # id of the event that brought it to this stage
-    sa.Column("since", sa.Integer),
-    sa.Column("seq", sa.Integer),  # of that event: breaks ties in the queue
+    sa.Column("since", sa.BigInteger),
+    sa.Column("seq", sa.BigInteger),  # of that event: breaks ties in the queue
     sa.Column("version", sa.Integer),
 )
 sa.Index(f"status_queue_v{VERSION}", CASES.c.office, CASES.c.stage, CASES.c.since, CASES.c.seq)
@@ -38,21 +37,25 @@ HISTORY = sa.Table(
     sa.Column("version", sa.Integer, primary_key=True),
     sa.Column("id", sa.String),
     sa.Column("event", sa.String),
-    sa.Column("occurred", sa.Integer),  # as corrected
-    sa.Column("recorded", sa.Integer),
-    sa.Column("seq", sa.Integer),
+    sa.Column("occurred", sa.BigInteger),  # as corrected
+    sa.Column("recorded", sa.BigInteger),
+    sa.Column("seq", sa.BigInteger),
     sa.Column("actor", sa.String),
 )
 CORRECTIONS = sa.Table(
     f"status_corrections_v{VERSION}",
     TABLES,
-    sa.Column("seq", sa.Integer, primary_key=True),
+    sa.Column("seq", sa.BigInteger, primary_key=True),
     sa.Column("corrects", sa.String),
-    sa.Column("recorded", sa.Integer),
-    sa.Column("occurred", sa.Integer),
+    sa.Column("recorded", sa.BigInteger),
+    sa.Column("occurred", sa.BigInteger),
     sa.Column("actor", sa.String),
 )
-_SELECT_MAX = 500  # ids in one query
+_MOVE = (  # a case to its next stage; one that has seen the event already stays
+    sa.update(CASES)
+    .where(CASES.c.case == sa.bindparam("moved"), CASES.c.version < sa.bindparam("version"))
+    .values({name: sa.bindparam(name) for name in ("stage", "stage_event", "since", "seq", "version")})
+)
 
 
 @dataclass(frozen=True)
@@ -84,36 +87,50 @@ class CaseStatus:
 
 def apply(db: sa.Connection, events: Sequence[Event]) -> None:
     """Change the rows for these events. An event that a case has seen already changes nothing."""
-    ours = [event for event in events if isinstance(event.fact, CaseFact)]
-    cases = _rows(db, {event.entity_id for event in ours})
+    new: dict[str, dict[str, Any]] = {}  # by case, as the rest
+    moved: dict[str, dict[str, Any]] = {}
     history: list[dict[str, Any]] = []
-    for event in ours:
-        fact = event.fact
-        row = cases.get(event.entity_id)
-        if row is None and isinstance(fact, Submitted):
-            row = cases[event.entity_id] = {"case": event.entity_id, "version": 0}
-        if row is None or event.version <= row["version"]:
-            continue  # seen before; or, as of then, not yet submitted
-        row["version"] = event.version
-        if isinstance(fact, Corrected):
-            _correct(db, row, event, fact, history)
-        else:
-            if isinstance(fact, Submitted):
-                row |= {
-                    "receipt": fact.receipt,
-                    "office": event.place,
-                    "kind": fact.kind,
-                    "resident": fact.resident,
-                    "promised": micros(fact.promised),
-                }
-            row |= {"stage": stage_reached(fact), "stage_event": event.id, "since": micros(event.occurred), "seq": event.seq}
+    for event in events:
+        fact, case = event.fact, event.entity_id
+        if not isinstance(fact, CaseFact):
+            continue
         history.append(_history_row(event))
-    if history:
-        statement = insert(CASES)
-        db.execute(
-            statement.on_conflict_do_update(index_elements=["case"], set_=dict(statement.excluded)), list(cases.values())
-        )
-        db.execute(insert(HISTORY), history)
+        if isinstance(fact, Corrected):
+            _write(db, new, moved, history)
+            _correct(db, event, fact)
+            continue
+        move = {
+            "moved": case,
+            "stage": stage_reached(fact),
+            "stage_event": event.id,
+            "since": micros(event.occurred),
+            "seq": event.seq,
+            "version": event.version,
+        }
+        if isinstance(fact, Submitted):
+            new[case] = move | {
+                "case": case,
+                "receipt": fact.receipt,
+                "office": event.place,
+                "kind": fact.kind,
+                "resident": fact.resident,
+                "promised": micros(fact.promised),
+            }
+        elif case in new:
+            new[case].update(move)
+        else:
+            moved[case] = move
+    _write(db, new, moved, history)
+
+
+def _write(
+    db: sa.Connection, new: dict[str, dict[str, Any]], moved: dict[str, dict[str, Any]], history: list[dict[str, Any]]
+) -> None:
+    insert_new(db, CASES, list(new.values()))
+    run_many(db, _MOVE, list(moved.values()))
+    insert_new(db, HISTORY, history)
+    for written in (new, moved, history):
+        written.clear()
 
 
 def status(db: sa.Connection, receipt: str) -> CaseStatus | None:
@@ -160,15 +177,6 @@ def corrections(db: sa.Connection, recorded_until: datetime | None) -> dict[str,
     return found
 
 
-def _rows(db: sa.Connection, cases: set[str]) -> dict[str, dict[str, Any]]:
-    wanted = sorted(cases)
-    found: dict[str, dict[str, Any]] = {}
-    for start in range(0, len(wanted), _SELECT_MAX):
-        query = sa.select(CASES).where(CASES.c.case.in_(wanted[start : start + _SELECT_MAX]))
-        found |= {row["case"]: dict(row) for row in db.execute(query).mappings()}
-    return found
-
-
 def _history_row(event: Event) -> dict[str, Any]:
     assert event.recorded is not None
     return {
@@ -183,29 +191,20 @@ def _history_row(event: Event) -> dict[str, Any]:
     }
 
 
-def _correct(db: sa.Connection, row: dict[str, Any], event: Event, fact: Corrected, unwritten: list[dict[str, Any]]) -> None:
-    """Put the corrected time and actor into the history line, which may be of this very batch."""
+def _correct(db: sa.Connection, event: Event, fact: Corrected) -> None:
+    """Put the corrected time and actor into the history line, and the time into its case."""
     assert event.recorded is not None
     occurred = micros(fact.at) if fact.at else None
-    db.execute(
-        insert(CORRECTIONS).values(
-            seq=event.seq,
-            corrects=fact.corrects,
-            recorded=micros(event.recorded),
-            occurred=occurred,
-            actor=fact.new_actor,
-        )
-    )
-    changed = {"occurred": occurred, "actor": fact.new_actor}
-    changed = {column: value for column, value in changed.items() if value is not None}
-    if not changed:
-        return
-    for line in unwritten:
-        if line["id"] == fact.corrects:
-            line.update(changed)
-    db.execute(sa.update(HISTORY).where(HISTORY.c.case == row["case"], HISTORY.c.id == fact.corrects).values(changed))
-    if occurred and row["stage_event"] == fact.corrects:
-        row["since"] = occurred
+    correction = {"seq": event.seq, "corrects": fact.corrects, "recorded": micros(event.recorded)}
+    insert_new(db, CORRECTIONS, [correction | {"occurred": occurred, "actor": fact.new_actor}])
+    line = sa.update(HISTORY).where(HISTORY.c.case == event.entity_id, HISTORY.c.id == fact.corrects)
+    case = sa.update(CASES).where(CASES.c.case == event.entity_id)
+    db.execute(case.where(CASES.c.version < event.version).values(version=event.version))
+    if fact.new_actor:
+        db.execute(line.values(actor=fact.new_actor))
+    if occurred is not None:
+        db.execute(line.values(occurred=occurred))
+        db.execute(case.where(CASES.c.stage_event == fact.corrects).values(since=occurred))
 
 
 def _place(db: sa.Connection, row: sa.RowMapping) -> tuple[int, int]:

@@ -1,8 +1,8 @@
 """What may be asked of the views: the models of the questions on `ask.ektp.<backbone>.<question>`."""
 
-from typing import Literal
+from typing import Annotated, Literal
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
 from events.nik import Nik
 from events.problem import Lang
@@ -31,3 +31,31 @@ class AskFind(BaseModel):
     nik: Nik | None = None
     case: str | None = None
     office: str | None = None
+
+
+class AskRebuild(BaseModel):
+    """Build a view anew, or all of them; how far they are."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+    projection: str | None = None
+    begin: bool = True  # False: only tell
+
+
+class AskRetry(BaseModel):
+    """Try again what was set aside: all, or what is on one event's subject."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+    seq: int | None = None
+
+
+class AskCoverage(AsOf):
+    """How many persons were recorded and how many cards printed, per office?"""
+
+    office: str | None = None
+
+
+class AskDesk(AsOf):
+    """What lies on the desks, oldest first? Also for cards that nobody has fetched."""
+
+    office: str | None = None
+    page: Annotated[int, Field(ge=1, le=1_000_000)] = 1

@@ -1,42 +1,50 @@
 """The reader: runs the views, answers questions, serves HTTP. `python -m services.reader DIR URL [HTTP_PORT]`."""
 
 import asyncio
+import os
 import signal
 import socket
 import sys
+from functools import partial
 from pathlib import Path
 
 from events.offices import BACKBONE_ID
-from infra.data_folder import open_folder
+from infra.data_folder import open_folder, require_room
 from infra.database import open_database
 from infra.journal import Journal
 from infra.keystore import Keystore
 from infra.logs import configure_logs
 from infra.nats_broker import broker
 from infra.nats_connection import connect, to_the_end
-from projections import status
+from projections import coverage, status
 from projections.runner import Runner
+from projections.views import Views
 from services.answering import Answering, Answers
+from services.maintenance import Maintenance, serve_maintenance
 from services.question_service import Questions, serve_questions
 
-VIEWS = (status,)
+_NICE = 10  # a view may be a moment late; the writer may not
+VIEWS = (status, coverage)
 
 
 async def serve(data: Path, url: str, listening: socket.socket | None) -> None:
     """Follow the journal and answer until SIGTERM; then finish what is under way and end."""
+    os.nice(_NICE)
     folder = open_folder(data)
     stop = asyncio.Event()
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop.set)
     connection = await connect(folder, "reader", url)
     journal = Journal(connection)
     engine = open_database(folder.views / "views.sqlite")
-    runner = Runner(journal, engine, VIEWS)
+    runner = Runner(journal, engine, Views(engine, VIEWS))
     following = asyncio.create_task(runner.run())
     keystore = Keystore(folder.keys / "keystore.sqlite", folder.secret())
     questions = Questions(journal, engine, runner, keystore, folder.secret())
     answers = Answers()
     service = broker(folder, "reader", url, middlewares=[Answering])
     serve_questions(service, questions, answers)
+    maintenance = Maintenance(journal, engine, runner, VIEWS)
+    serve_maintenance(service, maintenance, answers)
     await service.start()
     if listening:
         from services.http import HttpServer, http_app  # noqa: PLC0415 (0.4 s of imports that only --http needs)
@@ -45,7 +53,7 @@ async def serve(data: Path, url: str, listening: socket.socket | None) -> None:
             reply = await connection.request(f"cmd.ektp.{BACKBONE_ID}.metrics", timeout=2)
             return bytes(reply.data)
 
-        http = HttpServer(http_app(questions.lag, writer_metrics), listening)
+        http = HttpServer(http_app(questions.lag, writer_metrics, partial(require_room, folder)), listening)
         serving = asyncio.create_task(http.run())
     await stop.wait()
     if listening:
@@ -53,6 +61,7 @@ async def serve(data: Path, url: str, listening: socket.socket | None) -> None:
         await serving
     await answers.finish()
     await service.stop()
+    await maintenance.stop()
     following.cancel()
     await asyncio.gather(following, return_exceptions=True)
     keystore.close()

@@ -1,0 +1,107 @@
+"""Looking after the views of a running reader: a view built anew beside the serving one, and events that were set aside."""
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import sqlalchemy as sa
+import structlog
+from faststream.nats import NatsBroker, NatsMessage
+
+from events.offices import BACKBONE_ID
+from events.problem import Problem
+from infra.database_beside import is_begun
+from infra.journal import Journal
+from projections.rebuild import Progress, rebuild
+from projections.runner import Runner
+from projections.views import Projection
+from services.answering import Answers
+from services.questions import AskRebuild, AskRetry
+
+log = structlog.get_logger()
+
+
+@dataclass(eq=False)
+class UnknownProjection(Problem):
+    """There is no such view; `known` lists them."""
+
+    known: str
+    code: ClassVar[str] = "unknown_projection"
+    status: ClassVar[int] = 404
+    sentence_id: ClassVar[str] = "Tidak ada tampilan dengan nama itu. Yang ada: {known}."
+    sentence_en: ClassVar[str] = "There is no view of that name. There are: {known}."
+
+
+@dataclass(eq=False)
+class RebuildFailed(Problem):
+    """The view that was being built came to nothing; the one that serves goes on. `why` is the kind of error."""
+
+    projection: str
+    why: str
+    code: ClassVar[str] = "rebuild_failed"
+    status: ClassVar[int] = 500
+    retryable: ClassVar[bool] = True
+    sentence_id: ClassVar[str] = (
+        "Tampilan {projection} gagal disusun ulang ({why}); yang lama tetap melayani. Ulangi: ektp rebuild."
+    )
+    sentence_en: ClassVar[str] = (
+        "Rebuilding {projection} failed ({why}); the old one keeps serving. Try again: ektp rebuild."
+    )
+
+
+class Maintenance:
+    """What is being built, by projection. Builds that were cut off are taken up when it is made."""
+
+    def __init__(self, journal: Journal, engine: sa.Engine, runner: Runner, projections: Sequence[Projection]) -> None:
+        self._journal, self._engine, self._runner = journal, engine, runner
+        self._projections = {projection.NAME: projection for projection in projections}
+        self._progress: dict[str, Progress] = {}
+        self._tasks: dict[str, asyncio.Task[None]] = {}
+        for name in self._projections:
+            if is_begun(engine, name):
+                self._begin(name)
+
+    async def rebuild(self, ask: AskRebuild) -> dict[str, Any]:
+        """Begin to build these views, unless they are being built; how far they are. Raises UnknownProjection,
+        RebuildFailed."""
+        names = [ask.projection] if ask.projection else list(self._projections)
+        if not set(names) <= self._projections.keys():
+            raise UnknownProjection(", ".join(self._projections))
+        for name in names:
+            task = self._tasks.get(name)
+            if ask.begin and (task is None or task.done()):
+                self._begin(name)
+            elif task and task.done() and (error := task.exception()):
+                raise RebuildFailed(name, type(error).__name__)
+        known = [self._progress[name] for name in names if name in self._progress]
+        return {"builds": [vars(progress) | {"seconds_left": progress.seconds_left} for progress in known]}
+
+    async def retry(self, ask: AskRetry) -> dict[str, Any]:
+        """Try again what was set aside."""
+        taken = await self._runner.retry(ask.seq)
+        return {"taken": taken, "set_aside": [dict(row) for row in await asyncio.to_thread(self._runner.views.aside)]}
+
+    async def stop(self) -> None:
+        """Leave builds as they are, to be taken up later."""
+        for task in self._tasks.values():
+            task.cancel()
+        await asyncio.gather(*self._tasks.values(), return_exceptions=True)
+
+    def _begin(self, name: str) -> None:
+        self._progress[name] = progress = Progress(name, 0, 0)
+        building = rebuild(self._journal, self._engine, self._runner, self._projections[name], progress)
+        self._tasks[name] = asyncio.create_task(building)
+        log.info("rebuilding", projection=name)
+
+
+def serve_maintenance(broker: NatsBroker, maintenance: Maintenance, answers: Answers) -> None:
+    """Register the subscribers, on a broker with the middleware Answering, before it is started."""
+
+    @broker.subscriber(f"ask.ektp.{BACKBONE_ID}.rebuild", no_reply=True)
+    async def ask_rebuild(body: AskRebuild, message: NatsMessage) -> None:
+        answers.start(message, maintenance.rebuild(body))
+
+    @broker.subscriber(f"ask.ektp.{BACKBONE_ID}.retry", no_reply=True)
+    async def ask_retry(body: AskRetry, message: NatsMessage) -> None:
+        answers.start(message, maintenance.retry(body))
