@@ -6,7 +6,10 @@ for itself. A problem travels as RFC 9457 JSON, told apart by the header `ektp-p
 
 import asyncio
 import secrets
+import time
 from collections.abc import Awaitable
+from contextvars import ContextVar
+from functools import cache
 from typing import Any
 
 import nats.errors
@@ -15,19 +18,33 @@ import structlog
 from faststream import BaseMiddleware
 from faststream.nats import NatsMessage
 from nats.aio.msg import Msg
+from prometheus_client import Histogram
 
 from events.problem import Problem
+from infra.metrics import REGISTRY
 from services.wire import PROBLEM_HEADER, TooBusy, problem_of
 
 log = structlog.get_logger()
 
+REQUESTS = Histogram(  # (FastStream's own middleware would tell how long a request takes to be taken, at 50 µs each)
+    "ektp_request_duration_seconds", "From taken to answered.", ["request", "answer"], registry=REGISTRY
+)
 TASKS_MAX = 2_000  # requests being answered at once; beyond that they are told to come again
+
+
+_message: ContextVar[NatsMessage] = ContextVar("message")
+
+
+def asked() -> NatsMessage:
+    """The request that is being taken. (FastStream's own way, a parameter, asks a thread for it: 0.2 ms a request.)"""
+    return _message.get()
 
 
 class Answering(BaseMiddleware):
     """FastStream middleware: what fails before the handler has taken over is answered too."""
 
     async def consume_scope(self, call_next: Any, msg: Any) -> Any:
+        _message.set(msg)
         try:
             return await call_next(msg)
         except Exception as error:
@@ -45,12 +62,12 @@ class Answers:
         """Tells this process from the one before it: who still waits for an answer of that one may stop waiting."""
         return {"instance": self._instance}
 
-    def start(self, message: NatsMessage, work: Awaitable[Any]) -> None:
-        """Answer `message` with what `work` returns (a JSON value) or raises. Raises TooBusy."""
+    def start(self, work: Awaitable[Any]) -> None:
+        """Answer the request with what `work` returns (a JSON value) or raises. Raises TooBusy."""
         if len(self._tasks) >= TASKS_MAX:
             asyncio.ensure_future(work).cancel()
             raise TooBusy
-        task = asyncio.create_task(self._answer(message.raw_message, work))
+        task = asyncio.create_task(self._answer(asked().raw_message, work))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
@@ -60,11 +77,20 @@ class Answers:
             await asyncio.wait(self._tasks)
 
     async def _answer(self, message: Msg, work: Awaitable[Any]) -> None:
+        started = time.monotonic()
         try:
             answer = await work
         except Exception as error:
             answer = problem_of(error)
         await _reply(message, answer)
+        said = answer.code if isinstance(answer, Problem) else "done"
+        _duration(message.subject.rpartition(".")[2], said).observe(time.monotonic() - started)
+
+
+@cache
+def _duration(request: str, answer: str) -> Histogram:
+    """Of our own names alone: as many as there are subscribers and problems."""
+    return REQUESTS.labels(request, answer)
 
 
 async def _reply(message: Msg, answer: Any) -> None:

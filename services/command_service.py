@@ -4,15 +4,13 @@ import secrets
 from collections.abc import Awaitable, Callable
 from typing import Annotated, Any
 
-from faststream import Path
-from faststream.nats import NatsBroker, NatsMessage
-from faststream.nats.prometheus import NatsPrometheusMiddleware
+from faststream.nats import NatsBroker
 from prometheus_client import generate_latest
 from pydantic import BaseModel, ConfigDict, Field
 
 from events.offices import BACKBONE_ID, office
 from infra.metrics import REGISTRY
-from services.answering import Answering, Answers
+from services.answering import Answers, asked
 from services.command_handler import CommandHandler, Done
 from services.commands import Advance, AnyCommand, Cancel, Correct, Return, Submit
 from services.office_handler import OfficeHandler, SetRule
@@ -35,67 +33,61 @@ class ImportRows(BaseModel):
     rows: Annotated[list[tuple[int, Cells]], Field(max_length=ROWS_MAX)]  # line in the file, cells
 
 
-MIDDLEWARES = (Answering, NatsPrometheusMiddleware(registry=REGISTRY, app_name="writer"))
-
-
 def serve_office_commands(broker: NatsBroker, handler: OfficeHandler, answers: Answers) -> None:
     """Register the commands that are about an office or the backbone, likewise."""
 
-    def key(message: NatsMessage) -> str:
-        return message.headers.get(KEY_HEADER) or secrets.token_hex(16)
-
     @broker.subscriber("cmd.ektp.{place}.outage_begin", no_reply=True, title="outage_begin")
-    async def outage_begin(body: OutageBegin, message: NatsMessage) -> None:
-        answers.start(message, handler.outage(body, key(message), message.headers.get(CORRELATION_HEADER, "")))
+    async def outage_begin(body: OutageBegin) -> None:
+        answers.start(handler.outage(body, _key(), _correlation()))
 
     @broker.subscriber("cmd.ektp.{place}.outage_end", no_reply=True, title="outage_end")
-    async def outage_end(body: OutageEnd, message: NatsMessage) -> None:
-        answers.start(message, handler.outage(body, key(message), message.headers.get(CORRELATION_HEADER, "")))
+    async def outage_end(body: OutageEnd) -> None:
+        answers.start(handler.outage(body, _key(), _correlation()))
 
     for name in ("calendar_set", "standard_set"):
 
         @broker.subscriber(f"cmd.ektp.{BACKBONE_ID}.{name}", no_reply=True, title=name)
-        async def set_rule(body: SetRule, message: NatsMessage) -> None:
-            answers.start(message, handler.set_rule(body, key(message)))
+        async def set_rule(body: SetRule) -> None:
+            answers.start(handler.set_rule(body, _key()))
 
 
 def serve_commands(broker: NatsBroker, handler: CommandHandler, importer: Importer, answers: Answers) -> None:
-    """Register the subscribers of the command service, on a broker with MIDDLEWARES, before it is started."""
+    """Register the subscribers of the command service, on a broker with the middleware Answering, before it is started."""
 
     def command(name: str) -> Callable[[Callable[..., Awaitable[None]]], object]:
         return broker.subscriber(f"cmd.ektp.{{place}}.{name}", no_reply=True, title=name)
 
-    async def done(command: AnyCommand, message: NatsMessage) -> dict[str, Any]:
-        key = message.headers.get(KEY_HEADER) or secrets.token_hex(16)
-        return _document(command, await handler.handle(command, key, message.headers.get(CORRELATION_HEADER, "")))
+    async def done(command: AnyCommand) -> dict[str, Any]:
+        return _document(command, await handler.handle(command, _key(), _correlation()))
 
     @command("submit")
-    async def submit(body: Submit, message: NatsMessage, place: Annotated[str, Path()]) -> None:
+    async def submit(body: Submit) -> None:
+        place = asked().path["place"]
         if office(place).code != body.office:
             raise InvalidRequest([{"pointer": "/office", "message": f"sent to {place}"}])
-        answers.start(message, done(body, message))
+        answers.start(done(body))
 
-    async def advance(body: Advance, message: NatsMessage) -> None:
-        answers.start(message, done(body, message))
+    async def advance(body: Advance) -> None:
+        answers.start(done(body))
 
     for name in ("record", "queue", "print", "collect"):
         command(name)(advance)
 
     @command("return")
-    async def return_(body: Return, message: NatsMessage) -> None:
-        answers.start(message, done(body, message))
+    async def return_(body: Return) -> None:
+        answers.start(done(body))
 
     @command("cancel")
-    async def cancel(body: Cancel, message: NatsMessage) -> None:
-        answers.start(message, done(body, message))
+    async def cancel(body: Cancel) -> None:
+        answers.start(done(body))
 
     @command("correct")
-    async def correct(body: Correct, message: NatsMessage) -> None:
-        answers.start(message, done(body, message))
+    async def correct(body: Correct) -> None:
+        answers.start(done(body))
 
     @command("import")
-    async def import_(body: ImportRows, message: NatsMessage) -> None:
-        answers.start(message, take(body))
+    async def import_(body: ImportRows) -> None:
+        answers.start(take(body))
 
     async def take(chunk: ImportRows) -> dict[str, Any]:
         outcome = await importer.take(chunk.run, chunk.rows, chunk.number, chunk.ahead)
@@ -103,12 +95,12 @@ def serve_commands(broker: NatsBroker, handler: CommandHandler, importer: Import
         return {"added": outcome.added, "already_there": outcome.already_there, "rejected": rejected}
 
     @broker.subscriber(f"cmd.ektp.{BACKBONE_ID}.ping", no_reply=True)
-    async def ping(message: NatsMessage) -> None:
-        answers.start(message, answers.ping())
+    async def ping() -> None:
+        answers.start(answers.ping())
 
     @broker.subscriber(f"cmd.ektp.{BACKBONE_ID}.metrics", no_reply=True)
-    async def metrics(message: NatsMessage) -> None:
-        answers.start(message, figures())
+    async def metrics() -> None:
+        answers.start(figures())
 
     async def figures() -> bytes:
         return generate_latest(REGISTRY)
@@ -120,3 +112,11 @@ def _document(command: AnyCommand, done: Done) -> dict[str, Any]:
         assert done.promised is not None
         return {"receipt": done.receipt, "case": done.case, "seq": done.seq, "promised": done.promised.isoformat()}
     return {"receipt": done.receipt, "stage": done.stage, "seq": done.seq}
+
+
+def _key() -> str:
+    return asked().headers.get(KEY_HEADER) or secrets.token_hex(16)
+
+
+def _correlation() -> str:
+    return str(asked().headers.get(CORRELATION_HEADER, ""))

@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 
 import sqlalchemy as sa
 import structlog
-from faststream.nats import NatsBroker, NatsMessage
+from faststream.nats import NatsBroker
 
 from events.offices import BACKBONE_ID
 from events.problem import Problem
@@ -99,9 +99,9 @@ def serve_maintenance(broker: NatsBroker, maintenance: Maintenance, answers: Ans
     """Register the subscribers, on a broker with the middleware Answering, before it is started."""
 
     @broker.subscriber(f"ask.ektp.{BACKBONE_ID}.rebuild", no_reply=True)
-    async def ask_rebuild(body: AskRebuild, message: NatsMessage) -> None:
-        answers.start(message, maintenance.rebuild(body))
+    async def ask_rebuild(body: AskRebuild) -> None:
+        answers.start(maintenance.rebuild(body))
 
     @broker.subscriber(f"ask.ektp.{BACKBONE_ID}.retry", no_reply=True)
-    async def ask_retry(body: AskRetry, message: NatsMessage) -> None:
-        answers.start(message, maintenance.retry(body))
+    async def ask_retry(body: AskRetry) -> None:
+        answers.start(maintenance.retry(body))

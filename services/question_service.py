@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from typing import Any, ClassVar
 
 import sqlalchemy as sa
-from faststream.nats import NatsBroker, NatsMessage
+from faststream.nats import NatsBroker
 
 from events.offices import BACKBONE_ID, OFFICES, office
 from events.problem import Problem
@@ -125,29 +125,29 @@ def serve_questions(broker: NatsBroker, questions: Questions, answers: Answers) 
     """Register the subscribers of the question service, on a broker with the middleware Answering, before it is started."""
 
     @broker.subscriber(f"ask.ektp.{BACKBONE_ID}.status", no_reply=True)
-    async def ask_status(body: AskStatus, message: NatsMessage) -> None:
-        answers.start(message, questions.status(body))
+    async def ask_status(body: AskStatus) -> None:
+        answers.start(questions.status(body))
 
     @broker.subscriber(f"ask.ektp.{BACKBONE_ID}.find", no_reply=True)
-    async def ask_find(body: AskFind, message: NatsMessage) -> None:
-        answers.start(message, questions.find(body))
+    async def ask_find(body: AskFind) -> None:
+        answers.start(questions.find(body))
 
     @broker.subscriber(f"ask.ektp.{BACKBONE_ID}.coverage", no_reply=True)
-    async def ask_coverage(body: AskCoverage, message: NatsMessage) -> None:
-        answers.start(message, questions.coverage(body))
+    async def ask_coverage(body: AskCoverage) -> None:
+        answers.start(questions.coverage(body))
 
     @broker.subscriber(f"ask.ektp.{BACKBONE_ID}.desk", no_reply=True)
-    async def ask_desk(body: AskDesk, message: NatsMessage) -> None:
-        answers.start(message, questions.desk(body))
+    async def ask_desk(body: AskDesk) -> None:
+        answers.start(questions.desk(body))
 
     @broker.subscriber(f"ask.ektp.{BACKBONE_ID}.uncollected", no_reply=True)
-    async def ask_uncollected(body: AskDesk, message: NatsMessage) -> None:
-        answers.start(message, questions.uncollected(body))
+    async def ask_uncollected(body: AskDesk) -> None:
+        answers.start(questions.uncollected(body))
 
     @broker.subscriber(f"ask.ektp.{BACKBONE_ID}.lag", no_reply=True)
-    async def ask_lag(message: NatsMessage) -> None:
-        answers.start(message, questions.lag())
+    async def ask_lag() -> None:
+        answers.start(questions.lag())
 
     @broker.subscriber(f"ask.ektp.{BACKBONE_ID}.ping", no_reply=True)
-    async def ping(message: NatsMessage) -> None:
-        answers.start(message, answers.ping())
+    async def ping() -> None:
+        answers.start(answers.ping())

@@ -25,10 +25,10 @@ from infra.nats_broker import broker
 from infra.nats_client import QuickClient
 from infra.nats_configuration import batch_directories
 from infra.nats_connection import connect, to_the_end
-from services.answering import Answers
+from services.answering import Answering, Answers
 from services.case_store import CaseStore
 from services.command_handler import CommandHandler
-from services.command_service import MIDDLEWARES, serve_commands, serve_office_commands
+from services.command_service import serve_commands, serve_office_commands
 from services.office_handler import OfficeHandler
 from services.register.importer import Importer
 from services.rules_in_force import RulesInForce, stored_rulebook
@@ -55,7 +55,7 @@ async def serve(data: Path, url: str, with_sla_clock: bool) -> None:
     async with GroupCommit(journal, may_append=partial(require_room, folder)) as commits:
         store, rules = CaseStore(journal, commits, keystore), RulesInForce(await stored_rulebook(journal))
         answers = Answers()
-        service = broker(folder, "writer", url, middlewares=MIDDLEWARES)
+        service = broker(folder, "writer", url, middlewares=[Answering])
         handler = CommandHandler(store, folder.secret(), rules, _now)
         serve_commands(service, handler, Importer(store, folder.secret(), rules, _now), answers)
         serve_office_commands(service, OfficeHandler(store, folder.secret(), rules, _now), answers)

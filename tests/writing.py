@@ -41,6 +41,7 @@ class Writer:
     store: CaseStore
     handler: CommandHandler
     importer: Importer
+    rules: RulesInForce
 
 
 @asynccontextmanager
@@ -57,7 +58,7 @@ async def writing(
                 rules = RulesInForce(await stored_rulebook(journal))
                 store = CaseStore(journal, commits, keystore)
                 handler = CommandHandler(store, folder.secret(), rules, now)
-                yield Writer(journal, keystore, store, handler, Importer(store, folder.secret(), rules, now))
+                yield Writer(journal, keystore, store, handler, Importer(store, folder.secret(), rules, now), rules)
 
 
 @contextmanager

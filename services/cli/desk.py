@@ -25,6 +25,8 @@ from infra.nats_client import QuickClient
 from infra.nats_connection import connect
 from services.backbone import Backbone
 from services.commands import AnyCommand, Submit
+from services.office_handler import SetRule
+from services.outage import OutageBegin, OutageEnd
 from services.wire import KEY_HEADER, PROBLEM_HEADER
 
 T = TypeVar("T")
@@ -76,6 +78,12 @@ class Desk:
         place = office(command.office) if isinstance(command, Submit) else office_of(parse_receipt(command.receipt))
         payload = command.model_dump_json(exclude_none=True).encode()
         return await self.request(f"cmd.ektp.{place.code}.{command.command}", payload, key or secrets.token_hex(16))
+
+    async def office_command(self, command: OutageBegin | OutageEnd | SetRule, key: str | None = None) -> dict[str, Any]:
+        """Likewise, of a command that is about an office or the backbone. Raises UnknownOffice."""
+        place = BACKBONE_ID if isinstance(command, SetRule) else office(command.office).code
+        payload = command.model_dump_json(exclude_none=True).encode()
+        return await self.request(f"cmd.ektp.{place}.{command.command}", payload, key or secrets.token_hex(16))
 
     async def ask(self, question: str, body: BaseModel | None = None) -> dict[str, Any]:
         """The answer to a question (services.question_service)."""

@@ -213,7 +213,7 @@ async def until_it_answers(asker: QuickClient) -> None:
     while True:
         try:
             await asker.request("cmd.ektp.3672.empty", b'{"receipt": "x"}', 1)
-        except Exception:  # noqa: BLE001, S112
+        except Exception:
             await asyncio.sleep(0.1)
         else:
             return
