@@ -3,6 +3,7 @@
 import asyncio
 import os
 import shutil
+import signal
 import subprocess
 import tempfile
 import time
@@ -75,5 +76,5 @@ def postgres() -> Iterator[Settings]:
                 "POSTGRES_PASSWORD": "",
             }
         finally:
-            server.terminate()
+            server.send_signal(signal.SIGINT)  # does not wait for those who forgot to hang up
     shutil.rmtree(folder)

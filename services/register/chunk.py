@@ -1,6 +1,5 @@
 """One chunk of register rows: which are there already, which are new facts, which are rejected; and their one append.
 
-A row is known by office, case, event and time: its event id is a keyed hash of these, so a second import finds it there.
 The case is looked up before the keystore, so that a row of an erased person makes no new one.
 """
 
@@ -8,31 +7,21 @@ import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from functools import lru_cache
-from typing import Any, Literal
 
-from events.envelope import Event, case_subject, resident_subject
-from events.offices import OFFICES
+from events.envelope import Event, resident_subject
 from events.problem import Problem
-from events.receipt import case_id, keyed_hash, receipt
 from infra.group_commit import Change
 from infra.keystore import Resident
 from services import refusals
 from services.application import Request, RulesAt, State, decide, evolve
 from services.case_store import NEVER_SUBMITTED, CaseStore, HeldCase, HeldClaims, claim
-from services.commands import Advance, AnyCommand, Cancel, Return, Submit
+from services.register.identity import BadRow, IdentifiedRow, command_of, identify
 from services.register.known_rows import KnownRows
-from services.register.rejections import CaseDiffers, EarlierRowRejected, NotSubmitted, RowRejected
-from services.register.row import RegisterRow, check
+from services.register.rejections import CaseDiffers, EarlierRowRejected, NotSubmitted
+from services.register.row import RegisterRow
 
 _ROWS_AT_A_TIME = 50  # then others have their turn: the chunk before is to be sent, and desks wait
 RawRows = Sequence[tuple[int, Sequence[str]]]  # line in the file, cells in the order of register.row.COLUMNS
-_ADVANCE: dict[str, Literal["record", "queue", "print", "collect"]] = {
-    "recorded": "record",
-    "queued": "queue",
-    "printed": "print",
-    "collected": "collect",
-}
 
 
 @dataclass
@@ -66,24 +55,6 @@ class _Claims:
     bodies: list[bytes] = field(default_factory=list)
 
 
-@dataclass(frozen=True, slots=True)
-class _BadRow:
-    line: int
-    name: tuple[str, str]  # (office, case) as written
-    problem: Problem
-
-
-@dataclass(frozen=True, slots=True)
-class _Row:
-    line: int
-    row: RegisterRow
-    event_id: str
-    digest: str
-    is_known: bool  # the journal has this very row
-    receipt: str
-    subject: str
-
-
 async def decide_chunk(
     store: CaseStore,
     secret: bytes,
@@ -105,7 +76,7 @@ async def decide_chunk(
         rows.append(chunk.check(line, cells))
         if at % _ROWS_AT_A_TIME == 0:
             await asyncio.sleep(0)
-    await chunk.look_up([row for row in rows if isinstance(row, _Row) and not row.is_known])
+    await chunk.look_up([row for row in rows if isinstance(row, IdentifiedRow) and not row.is_known])
     for at, row in enumerate(rows):
         chunk.decide(row)
         if at % _ROWS_AT_A_TIME == 0:
@@ -139,19 +110,11 @@ class Chunk:
         self._cases_before = before._cases if before else {}
         self._claims_before = before._claims if before else {}
 
-    def check(self, line: int, cells: Sequence[str]) -> _Row | _BadRow:
+    def check(self, line: int, cells: Sequence[str]) -> IdentifiedRow | BadRow:
         """The row if it can have happened, else why not."""
-        try:
-            row = check(cells, self._now)
-        except RowRejected as problem:
-            return _BadRow(line, (cells[1], cells[0]), problem)
-        name = (row.office, row.case, row.event, row.at.isoformat())
-        event_id = keyed_hash(self._secret, "row", *name).hex()
-        digest = keyed_hash(self._secret, "digest", *cells, size=12).hex()
-        is_known = self._known is not None and self._known.has(event_id, digest)
-        return _Row(line, row, event_id, digest, is_known, *_names(self._secret, row.office, row.case))
+        return identify(self._secret, line, cells, self._now, self._known)
 
-    async def look_up(self, rows: Sequence[_Row]) -> None:
+    async def look_up(self, rows: Sequence[IdentifiedRow]) -> None:
         """Load what the journal has of these rows' cases, then of the residents who submit."""
         subjects = dict.fromkeys(row.subject for row in rows)
         unknown = [
@@ -188,9 +151,9 @@ class Chunk:
             held = await self._store.case(subject)
             self._cases[subject] = _Case(held.state, held.last_seq)
 
-    def decide(self, row: _Row | _BadRow) -> None:
+    def decide(self, row: IdentifiedRow | BadRow) -> None:
         """One row: a new event on top of its case, or there already, or rejected, and with it what follows."""
-        if isinstance(row, _BadRow):
+        if isinstance(row, BadRow):
             self._reject(row.line, row.name, row.problem)
             return
         name = (row.row.office, row.row.case)
@@ -247,7 +210,7 @@ class Chunk:
         self.rejected.setdefault(name, line)
         self.outcome.rejected.append((line, problem))
 
-    def _event(self, row: _Row) -> Event | None:
+    def _event(self, row: IdentifiedRow) -> Event | None:
         """What the row says happened; None when the journal has it. Raises the reason to reject it."""
         registered, state = row.row, self._cases[row.subject].state
         submits = registered.event == "submitted"
@@ -258,7 +221,7 @@ class Chunk:
             event_id=row.event_id,
             digest=row.digest,
             receipt=row.receipt,
-            command=_command(registered, row.receipt),
+            command=command_of(registered, row.receipt),
             causation="import",
             resident=resident,
         )
@@ -280,30 +243,3 @@ class Chunk:
             raise CaseDiffers("kind")
         if self._store.resident(row.nik) != state.resident:
             raise CaseDiffers("nik")
-
-
-@lru_cache(20_000)  # a case's rows come chunks apart
-def _names(secret: bytes, office: str, case: str) -> tuple[str, str]:
-    """Receipt and subject of the case that the register calls `case`."""
-    derived = receipt(secret, OFFICES[office], "case", case)
-    return derived, case_subject(office, case_id(derived))
-
-
-def _command(row: RegisterRow, receipt: str) -> AnyCommand:
-    """The command that the row stands for; its fields were checked with the row, to the same bounds."""
-    common: dict[str, Any] = {
-        "at": row.at,
-        "actor": row.actor or None,
-        "serial": row.serial or None,
-        "reason": row.reason or None,
-    }
-    match row.event:
-        case "submitted":
-            return Submit(**common, office=row.office, nik=row.nik, name=row.name, kind=row.kind, born=row.born)
-        case "returned":
-            assert row.back_to
-            return Return(**common, receipt=receipt, to=row.back_to)
-        case "cancelled":
-            return Cancel(**common, receipt=receipt)
-        case _:
-            return Advance(**common, receipt=receipt, command=_ADVANCE[row.event])
