@@ -73,10 +73,10 @@ class Version(Generic[Rule]):
 
 def in_force(versions: Sequence[Version[Rule]], at: datetime) -> Rule:
     """The one that holds at the aware instant `at`: the last that was set to hold by then."""
-    for version in reversed(versions):
+    for version in versions[:0:-1]:
         if version.valid_from <= at:
             return version.rule
-    raise AssertionError("version 1 holds from the beginning of time")
+    return versions[0].rule  # version 1 holds from the beginning of time
 
 
 THE_BEGINNING = datetime.min.replace(tzinfo=UTC)

@@ -7,6 +7,7 @@ when it started, whatever is set later; a corrected time moves what started or s
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import datetime
+from functools import cache
 from typing import Final, Literal, NamedTuple
 
 from events.application import Corrected, Returned, stage_reached
@@ -14,7 +15,7 @@ from events.calendar import Calendar, for_office
 from events.envelope import Event
 from events.rules import THE_BEGINNING, Rulebook, Version, in_force
 from events.stages import FINAL, ORDER, Stage
-from events.standard import Target, due
+from events.standard import Target, TargetName, due
 
 Share = Literal[75, 90, 100]  # per cent of a target's time; the last is its due instant
 SHARES: Final[tuple[Share, ...]] = (75, 90, 100)
@@ -66,19 +67,26 @@ def evolve(case: Case, event: Event, rulebook: Rulebook) -> Case:
         if fact.at is None:
             return case
         moved = (step._replace(occurred=fact.at) if step.event_id == fact.corrects else step for step in case.steps)
-        return _derived(case._replace(steps=tuple(moved)), rulebook)
+        return judged(case._replace(steps=tuple(moved)), rulebook)
     stage, recorded = stage_reached(fact), event.recorded
     assert stage is not None, f"not an application's fact: {fact.TYPE}"
     assert recorded is not None, "timers follow from what is stored"
     step = Step(event.id, stage, isinstance(fact, Returned), event.occurred, recorded)
-    timers = _advance(case.timers, step, event.place, rulebook)
-    return Case(event.entity_id, event.place, (*case.steps, step), timers)
+    return Case(event.entity_id, event.place, (*case.steps, step), _advance(case.timers, step, event.place, rulebook))
+
+
+def judged(case: Case, rulebook: Rulebook) -> Case:
+    """The case with the timers that follow from its steps."""
+    timers: tuple[Timer, ...] = ()
+    for step in case.steps:
+        timers = _advance(timers, step, case.office, rulebook)
+    return case._replace(timers=timers)
 
 
 def recomputed(case: Case, rulebook: Rulebook, at: datetime) -> Case:
     """The case as it would be judged if what is in force at the aware instant `at` had always been."""
     calendar, standard = in_force(rulebook.calendars, at), in_force(rulebook.standards, at)
-    return _derived(case, Rulebook((Version(THE_BEGINNING, calendar),), (Version(THE_BEGINNING, standard),)))
+    return judged(case, Rulebook((Version(THE_BEGINNING, calendar),), (Version(THE_BEGINNING, standard),)))
 
 
 def stands_still(case: Case) -> bool:
@@ -90,8 +98,7 @@ def instant(timer: Timer, share: Share) -> datetime:
     """When `share` per cent of the target's time are gone, on its own clock."""
     if share == 100:
         return timer.due
-    part = replace(timer.target, limit=timer.target.limit * share / 100)
-    return due(part, timer.calendar, timer.started)
+    return due(_part(timer.target, share), timer.calendar, timer.started)
 
 
 def passed(timer: Timer, as_of: datetime) -> Iterator[tuple[Share, datetime]]:
@@ -105,38 +112,36 @@ def passed(timer: Timer, as_of: datetime) -> Iterator[tuple[Share, datetime]]:
             yield share, at
 
 
-def _derived(case: Case, rulebook: Rulebook) -> Case:
-    timers: tuple[Timer, ...] = ()
-    for step in case.steps:
-        timers = _advance(timers, step, case.office, rulebook)
-    return case._replace(timers=timers)
-
-
 def _advance(timers: tuple[Timer, ...], step: Step, office: str, rulebook: Rulebook) -> tuple[Timer, ...]:
     """The timers after one more step: some stop, then some start. Not what runs already, and issuance only once."""
-    after, taken = [], set()
+    after, taken, rank = list[Timer](), set[TargetName](), _RANK.get(step.stage)
     for before in timers:
-        timer = before if before.met or before.ended else _stopped(before, step)
+        timer = before if before.met or before.ended else _stopped(before, step, rank)
         after.append(timer)
         name = timer.target.name
         if name == "issuance" or not (timer.met or timer.ended):
             taken.add(name)
-    standard, calendar = in_force(rulebook.standards, step.occurred), in_force(rulebook.calendars, step.occurred)
+    standard = in_force(rulebook.standards, step.occurred)
     for target in standard.targets:
         if target.from_stage is step.stage and target.name not in taken:
-            own = for_office(calendar, office)
-            at = due(target, own, step.occurred)
-            after.append(Timer(target, standard.version, own, step.event_id, step.occurred, step.recorded, at))
+            calendar = for_office(in_force(rulebook.calendars, step.occurred), office)
+            at = due(target, calendar, step.occurred)
+            after.append(Timer(target, standard.version, calendar, step.event_id, step.occurred, step.recorded, at))
     return tuple(after)
 
 
-def _stopped(timer: Timer, step: Step) -> Timer:
-    """The running timer, stopped if this step stops it."""
+def _stopped(timer: Timer, step: Step, rank: int | None) -> Timer:
+    """The running timer, stopped if this step stops it. `rank`: of its stage; None: cancelled."""
     target = timer.target
-    if step.stage is Stage.CANCELLED:
+    if rank is None:
         return timer._replace(ended=step.occurred)
     if step.is_return:  # issuance keeps its start
-        goes_on = target.name == "issuance" or _RANK[target.from_stage] < _RANK[step.stage]
+        goes_on = target.name == "issuance" or _RANK[target.from_stage] < rank
         return timer if goes_on else timer._replace(ended=step.occurred)
     # later than its own stage where that was left out
-    return timer._replace(met=step.occurred) if _RANK[step.stage] >= _RANK[target.to_stage] else timer
+    return Timer(*timer[:7], met=step.occurred) if rank >= _RANK[target.to_stage] else timer
+
+
+@cache
+def _part(target: Target, share: Share) -> Target:
+    return replace(target, limit=target.limit * share / 100)

@@ -4,7 +4,7 @@ Instants are stored as microseconds since 1970 UTC.
 """
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from functools import cache
 from pathlib import Path
@@ -46,6 +46,15 @@ def open_sqlite(path: Path) -> sa.Engine:
 def scratch_database() -> sa.Engine:
     """A database in memory for one as-of question."""
     return sa.create_engine("sqlite://", poolclass=StaticPool, connect_args={"check_same_thread": False})
+
+
+def create_tables(engine: sa.Engine, tables: Iterable[sa.MetaData]) -> None:
+    """Make those that are missing; several processes may do so at once."""
+    lock = "select pg_advisory_xact_lock(0)" if engine.dialect.name == "postgresql" else "begin immediate"
+    with engine.begin() as db:
+        db.exec_driver_sql(lock)
+        for some in tables:
+            some.create_all(db)
 
 
 def upsert(db: sa.Connection, table: sa.Table, rows: Rows) -> None:

@@ -6,7 +6,9 @@ from typing import Self
 
 import sqlalchemy as sa
 
-_KEY = 0x656B7470  # "ektp": PostgreSQL's advisory locks are numbers, within one database
+# PostgreSQL's advisory locks are numbers within one database: "ektp", and one for the schema, so that a view can be built
+# in another while this one is served.
+_LOCK = sa.select(sa.func.pg_try_advisory_lock(0x656B7470, sa.func.hashtext(sa.func.current_schema())))
 
 
 class SoleRunner:
@@ -21,7 +23,7 @@ class SoleRunner:
         """Take the right if nobody has it. A lock lost with its database connection is noticed by who writes positions."""
         if self._engine.dialect.name == "postgresql":
             self._session = self._session or self._engine.connect().execution_options(isolation_level="AUTOCOMMIT")
-            return bool(self._session.execute(sa.select(sa.func.pg_try_advisory_lock(_KEY))).scalar_one())
+            return bool(self._session.execute(_LOCK).scalar_one())
         if not self._engine.url.database:  # in memory: nobody else sees it
             return True
         if self._file is None:

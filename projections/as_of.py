@@ -5,58 +5,86 @@ to its event from that event's own time on, if it was recorded by then.
 """
 
 import asyncio
+import sqlite3
+from collections.abc import Sequence
+from contextlib import aclosing
 from datetime import datetime
 
 import sqlalchemy as sa
 
 from events.application import Corrected
-from events.envelope import Event, decode
-from infra.database import scratch_database
+from events.envelope import Event, decode, subject
+from events.offices import BACKBONE_ID
 from infra.journal import Journal, Stored
 from infra.journal_reader import read
 from projections import status
 from projections.views import Projection
 
+_CACHE_KIB = 64 * 1024
+_CLAIMS = subject(BACKBONE_ID, "resident", "")  # of interest to no view, and one message in six
+Corrections = dict[str, tuple[datetime | None, str | None]]
+
+
+def scratch_file() -> sa.Engine:
+    """A database that is gone when it is disposed of: in memory as far as it is small, then in a file without a name."""
+
+    def connect() -> sqlite3.Connection:
+        connection = sqlite3.connect("", check_same_thread=False)
+        connection.execute("pragma synchronous=off")
+        connection.execute("pragma journal_mode=memory")
+        connection.execute(f"pragma cache_size=-{_CACHE_KIB}")
+        return connection
+
+    return sa.create_engine("sqlite://", creator=connect, poolclass=sa.StaticPool)
+
 
 async def fold(
     journal: Journal,
     live: sa.Engine,
-    projection: Projection,
+    projections: Sequence[Projection],
     until_seq: int,
     as_of: datetime | None,
     as_recorded: datetime | None,
+    office: str | None = None,
 ) -> sa.Engine:
-    """A scratch database with the rows of `projection` as of then. Ask it with the projection's own questions.
+    """A scratch database with the rows of `projections` as of then. Ask it with their own questions.
 
-    `live`: the running views, which know the corrections. Raises JournalDamaged.
+    `live`: the running views, which know the corrections. `office`: leave out what is about another one. Raises
+    JournalDamaged.
     """
     with live.connect() as db:
         corrected = status.corrections(db, as_recorded)
-    scratch = scratch_database()
-    projection.TABLES.create_all(scratch)
-    async for batch in read(journal, 0, until_seq):
-        last = await asyncio.to_thread(_apply, scratch, projection, batch, corrected, as_of, as_recorded)
-        if as_recorded and last and last > as_recorded:
-            break  # recorded times never go backwards
+    scratch = scratch_file()
+    for projection in projections:
+        projection.TABLES.create_all(scratch)
+    about = (subject(office, "", "")[:-1], subject(BACKBONE_ID, "", "")[:-1]) if office else "ektp."
+    async with aclosing(read(journal, 0, until_seq)) as batches:
+        async for batch in batches:
+            wanted = [one for one in batch if one.subject.startswith(about) and not one.subject.startswith(_CLAIMS)]
+            if await asyncio.to_thread(_apply, scratch, projections, wanted, corrected, as_of, as_recorded):
+                break
     return scratch
 
 
 def _apply(
     scratch: sa.Engine,
-    projection: Projection,
+    projections: Sequence[Projection],
     batch: list[Stored],
-    corrected: dict[str, tuple[datetime | None, str | None]],
+    corrected: Corrections,
     as_of: datetime | None,
     as_recorded: datetime | None,
-) -> datetime | None:
-    """Apply what counts of a batch; returns when its last event was recorded."""
+) -> bool:
+    """Apply what counts of a batch; returns whether all that follows was recorded too late."""
     events = [_as_corrected(decode(stored.body, stored.seq), corrected) for stored in batch]
+    counting = [event for event in events if counts(event, as_of, as_recorded)]
     with scratch.begin() as db:
-        projection.apply(db, [event for event in events if _counts(event, as_of, as_recorded)])
-    return events[-1].recorded
+        for projection in projections:
+            projection.apply(db, counting)
+    last = events[-1].recorded if events else None
+    return bool(as_recorded and last and last > as_recorded)  # recorded times never go backwards
 
 
-def _as_corrected(event: Event, corrected: dict[str, tuple[datetime | None, str | None]]) -> Event:
+def _as_corrected(event: Event, corrected: Corrections) -> Event:
     """The event with what the last correction of it says; an earlier correction says the same, so that it undoes nothing."""
     if isinstance(event.fact, Corrected) and event.fact.corrects in corrected:
         occurred, actor = corrected[event.fact.corrects]
@@ -67,6 +95,7 @@ def _as_corrected(event: Event, corrected: dict[str, tuple[datetime | None, str 
     return event._replace(occurred=occurred or event.occurred, actor=actor or event.actor)
 
 
-def _counts(event: Event, as_of: datetime | None, as_recorded: datetime | None) -> bool:
+def counts(event: Event, as_of: datetime | None, as_recorded: datetime | None) -> bool:
+    """Whether it had happened by then, and was known by then."""
     assert event.recorded is not None
     return (as_of is None or event.occurred <= as_of) and (as_recorded is None or event.recorded <= as_recorded)

@@ -72,8 +72,9 @@ def aside(db: sa.Connection, view: Named) -> list[sa.RowMapping]:
 
 
 def taken_back(db: sa.Connection, view: Named, seq: int) -> None:
-    """The view has taken this event after all."""
-    db.execute(sa.delete(SET_ASIDE).where(*_of(SET_ASIDE, view), SET_ASIDE.c.seq == seq))
+    """The view has taken this event after all. Raises MovedByAnother where another has seen to that."""
+    if db.execute(sa.delete(SET_ASIDE).where(*_of(SET_ASIDE, view), SET_ASIDE.c.seq == seq)).rowcount != 1:
+        raise MovedByAnother
 
 
 def _of(table: sa.Table, view: Named) -> tuple[sa.ColumnElement[bool], sa.ColumnElement[bool]]:

@@ -45,12 +45,12 @@ async def rebuild(journal: Journal, engine: sa.Engine, serving: Runner, projecti
     following, started, first = asyncio.create_task(building.run()), time.monotonic(), building.views.position
     try:
         while not progress.done:
-            progress.head = max(serving.views.positions[projection.NAME], 1)
+            progress.head = serving.views.positions[projection.NAME]
             if not await building.wait_for(min(building.views.position + 10_000, progress.head), WITHOUT_PROGRESS_S):
                 raise Stuck
             progress.position = building.views.position
             progress.events_per_second = (progress.position - first) / (time.monotonic() - started)
-            async with serving.writing:
+            async with serving.writing, building.writing:  # nobody is in the midst of a batch
                 if building.views.position >= serving.views.positions[projection.NAME]:
                     following.cancel()
                     await asyncio.gather(following, return_exceptions=True)

@@ -69,11 +69,12 @@ class Runner:
         Raises what stopped the runner.
         """
         async with self._advanced:
-            while self.views.position < position:
+            while (before := self.views.position) < position:
                 if self.stopped_by:
                     raise self.stopped_by
+                moved = self._advanced.wait_for(lambda: self.views.position > before or self.stopped_by)
                 try:
-                    await asyncio.wait_for(self._advanced.wait(), without_progress_s)
+                    await asyncio.wait_for(moved, without_progress_s)
                 except TimeoutError:
                     return False
         return True

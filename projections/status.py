@@ -12,7 +12,7 @@ from events.envelope import Event
 from events.stages import Kind, Stage
 from infra.database import insert_new, instant, micros, run_many
 
-NAME, VERSION = "status", 1
+NAME, VERSION = "status", 2  # 2: the history knows its office
 TABLES = sa.MetaData()
 CASES = sa.Table(
     f"status_cases_v{VERSION}",
@@ -35,6 +35,7 @@ HISTORY = sa.Table(
     TABLES,
     sa.Column("case", sa.String, primary_key=True),
     sa.Column("version", sa.Integer, primary_key=True),
+    sa.Column("office", sa.String),
     sa.Column("id", sa.String),
     sa.Column("event", sa.String),
     sa.Column("occurred", sa.BigInteger),  # as corrected
@@ -42,6 +43,7 @@ HISTORY = sa.Table(
     sa.Column("seq", sa.BigInteger),
     sa.Column("actor", sa.String),
 )
+sa.Index(f"status_pace_v{VERSION}", HISTORY.c.office, HISTORY.c.event, HISTORY.c.occurred)
 CORRECTIONS = sa.Table(
     f"status_corrections_v{VERSION}",
     TABLES,
@@ -182,6 +184,7 @@ def _history_row(event: Event) -> dict[str, Any]:
     return {
         "case": event.entity_id,
         "version": event.version,
+        "office": event.place,
         "id": event.id,
         "event": event.name,
         "occurred": micros(event.occurred),

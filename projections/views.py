@@ -11,6 +11,7 @@ import sqlalchemy as sa
 import structlog
 
 from events.envelope import Event, UnreadableEvent, decode
+from infra.database import create_tables
 from infra.journal import Stored
 from projections import positions
 
@@ -37,10 +38,7 @@ class Views:
 
     def __init__(self, engine: sa.Engine, projections: Sequence[Projection]) -> None:
         self._engine, self._projections = engine, projections
-        with engine.begin() as db:
-            positions.TABLES.create_all(db)
-            for projection in projections:
-                projection.TABLES.create_all(db)
+        create_tables(engine, [positions.TABLES, *(projection.TABLES for projection in projections)])
         self.positions: dict[str, int] = {}  # by projection
         self.marked: dict[str, set[str]] = {}  # by projection: subjects with an event that was set aside
         self.look()
@@ -59,29 +57,26 @@ class Views:
 
     def apply(self, batch: list[Stored]) -> None:
         """Bring all views to the end of this batch."""
-        decoded = [(stored, _decoded(stored)) for stored in batch]
-        try:
-            self._apply_all([_readable(event) for _, event in decoded])
-        except TROUBLE:
-            raise
-        except Exception:  # some view cannot take some event: which, is found one by one
-            for stored, event in decoded:
-                for projection in self._projections:
-                    if stored.seq > self.positions[projection.NAME]:
-                        self._apply_one(projection, stored, event)
+        self._apply([(stored, _decoded(stored)) for stored in batch])
 
     def retry(self, read: Sequence[Stored]) -> int:
-        """Try these events again in every view that has set them aside; returns how many were taken."""
-        taken = 0
+        """Try these events again in every view that has set them aside; returns how many were taken.
+
+        One that is not among them, or fails, keeps those behind it on its subject waiting.
+        """
+        taken, by_seq = 0, {stored.seq: stored for stored in read}
         for projection in self._projections:
             with self._engine.connect() as db:
-                waiting = {row["seq"] for row in positions.aside(db, projection)}
+                waiting = positions.aside(db, projection)
             stuck: set[str] = set()
-            for stored in sorted(read, key=lambda stored: stored.seq):
-                if stored.seq in waiting and stored.subject not in stuck:
+            for seq, subject in ((row["seq"], row["subject"]) for row in waiting):
+                stored = by_seq.get(seq)
+                if stored is None:
+                    stuck.add(subject)
+                elif subject not in stuck:
                     if why := self._refusal(projection, stored, _decoded(stored)):
-                        log.error("event stays aside", projection=projection.NAME, seq=stored.seq, why=why)
-                        stuck.add(stored.subject)
+                        log.error("event stays aside", projection=projection.NAME, seq=seq, why=why)
+                        stuck.add(subject)
                     else:
                         taken += 1
         self.look()
@@ -91,6 +86,20 @@ class Views:
         """What is set aside (projection, seq, subject, why), in journal order for each view."""
         with self._engine.connect() as db:
             return [row for projection in self._projections for row in positions.aside(db, projection)]
+
+    def _apply(self, decoded: Sequence[Decoded]) -> None:
+        try:
+            self._apply_all([_readable(event) for _, event in decoded])
+        except TROUBLE:
+            raise
+        except Exception:  # some view cannot take some event: which, is found by halves
+            if half := len(decoded) // 2:
+                self._apply(decoded[:half])
+                self._apply(decoded[half:])
+                return
+            for projection in self._projections:
+                if decoded[0][0].seq > self.positions[projection.NAME]:
+                    self._apply_one(projection, *decoded[0])
 
     def _apply_all(self, events: list[Event]) -> None:
         last = events[-1].seq

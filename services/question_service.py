@@ -2,29 +2,40 @@
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any, ClassVar
 
 import sqlalchemy as sa
 from faststream.nats import NatsBroker
 
+from events.calendar import for_office
+from events.envelope import decode, subject
 from events.offices import BACKBONE_ID, OFFICES, office
+from events.outage import OUTAGE_CAUSES, OutageBegan, OutageCause, OutageEnded, Outages, evolve
 from events.problem import Problem
-from events.receipt import InvalidReceipt, parse_receipt, receipt
+from events.receipt import InvalidReceipt, office_of, parse_receipt, receipt
+from events.rules import in_force
 from events.stages import Stage
 from infra.journal import Journal
 from infra.keystore import Keystore
-from projections import as_of, coverage, desk, status
+from projections import as_of, coverage, desk, sla, sla_report, status
+from projections.compare import compare
+from projections.forecast import Forecast, forecast
 from projections.runner import Runner
+from projections.status import CaseStatus
 from projections.views import Projection
 from services.answering import Answers
 from services.coverage_document import AGES_DAYS, coverage_document, desk_document, uncollected_document
-from services.questions import AskCoverage, AskDesk, AskFind, AskStatus, AsOf
+from services.questions import AskCoverage, AskDesk, AskDue, AskFind, AskRest, AskSla, AskStatus, AsOf
+from services.sla_document import Parts, sla_document
 from services.status_document import status_document
+from services.wording import OFFICE_WORKS
 
 WITHOUT_PROGRESS_S = 60.0
+BREACHED_WITHIN = timedelta(days=90)
+_DUE_WAIT_S = 1.0  # the SLA clock asks again; a table that lags is only slower
 
 
 @dataclass(eq=False)
@@ -45,15 +56,20 @@ class Questions:
     def __init__(self, journal: Journal, engine: sa.Engine, runner: Runner, keystore: Keystore, secret: bytes) -> None:
         self._journal, self._engine, self._runner = journal, engine, runner
         self._keystore, self._secret = keystore, secret
+        self._comparing = asyncio.Lock()
+        self._parts = Parts()
 
     async def status(self, ask: AskStatus) -> dict[str, Any]:
         """Raises InvalidReceipt also for a case that was not yet known then."""
-        wanted = parse_receipt(ask.receipt)
-        async with self._view(status, ask) as db:
-            found = status.status(db, wanted)
-        if found is None:
-            raise InvalidReceipt
-        return status_document(found, ask.lang)
+        wanted, at = parse_receipt(ask.receipt), min(_time(ask), datetime.now(UTC))
+        place = office_of(wanted).code
+        async with self._view(status, ask, place) as db:
+            found = await asyncio.to_thread(status.status, db, wanted)
+            if found is None:
+                raise InvalidReceipt
+            expected = await asyncio.to_thread(self._forecast, db, found, at)
+        outage = await self._outage(place, at, ask) if found.stage in OFFICE_WORKS else None
+        return status_document(found, expected, outage, ask.lang)
 
     async def find(self, ask: AskFind) -> dict[str, Any]:
         """The receipts of a person, or of a register number (which need not be unique among offices)."""
@@ -77,18 +93,40 @@ class Questions:
     async def desk(self, ask: AskDesk) -> dict[str, Any]:
         """One page of the queue of each open stage. Raises UnknownOffice."""
         place = office(ask.office).code if ask.office else None
-        async with self._view(status, ask) as db:
+        async with self._view(status, ask, place) as db:
             queues = {stage: await asyncio.to_thread(desk.queue, db, stage, place, ask.page) for stage in desk.OPEN}
         return desk_document(queues, _time(ask), ask.page)
 
     async def uncollected(self, ask: AskDesk) -> dict[str, Any]:
         """One page of the printed cards that nobody has fetched. Raises UnknownOffice."""
         place = office(ask.office).code if ask.office else None
-        async with self._view(status, ask) as db:
+        async with self._view(status, ask, place) as db:
             cards = await asyncio.to_thread(desk.queue, db, Stage.PRINTED, place, ask.page)
             at = _time(ask)
             older = await asyncio.to_thread(desk.older, db, Stage.PRINTED, place, at, AGES_DAYS)
         return uncollected_document(cards, older, at, ask.page)
+
+    async def sla(self, ask: AskSla) -> dict[str, Any]:
+        """What runs, is at risk, was breached or stands still; its first part. Raises UnknownOffice."""
+        place = office(ask.office).code if ask.office else None
+        async with self._view(sla, ask, place) as db:
+            at = _time(ask)
+            since = ask.since or at - BREACHED_WITHIN
+            report = await asyncio.to_thread(sla_report.sla, db, at, place, since, ask.recomputed)
+            document = await asyncio.to_thread(sla_document, report, at, ask.recomputed)
+        return self._parts.first(document)
+
+    async def rest(self, ask: AskRest) -> dict[str, Any]:
+        """The next part. Raises NoRest."""
+        return self._parts.next(ask.rest)
+
+    async def due(self, ask: AskDue) -> dict[str, Any]:
+        """For the SLA clock: whom to look at now, and when to ask again."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(_DUE_WAIT_S):  # so that it is not sent again to what it has just told
+                await self._runner.wait_for(await self._journal.last_seq(), _DUE_WAIT_S)
+        cases, then = await asyncio.to_thread(self._due, ask.now)
+        return {"cases": cases, "next": then}
 
     async def lag(self) -> dict[str, Any]:
         """How far the views are, for the doctor and for readiness."""
@@ -102,18 +140,54 @@ class Questions:
             "set_aside": {name: len(marked) for name, marked in self._runner.views.marked.items() if marked},
         }
 
+    async def compare(self) -> dict[str, Any]:
+        """All views with a fold of the journal, one comparison at a time."""
+        from services.reader import VIEWS  # noqa: PLC0415 (which imports this)
+
+        async with self._comparing, self._view(status, AsOf()):
+            found = await compare(self._journal, self._engine, VIEWS)
+        return vars(found) | {"differences": [vars(difference) for difference in found.differences]}
+
+    def _forecast(self, db: sa.Connection, found: CaseStatus, at: datetime) -> Forecast | None:
+        """By the office's calendar that is in force then."""
+        with self._engine.connect() as live:
+            calendar = for_office(in_force(sla.rulebook(live).calendars, at), found.office)
+        return forecast(db, calendar, at, found.office, found.stage, found.since, found.place and found.place[0])
+
+    async def _outage(self, place: str, at: datetime, ask: AsOf) -> OutageCause | None:
+        """Why that office cannot work then: the first cause that counts."""
+        known: dict[OutageCause, Outages] = {}
+        for stored in await self._journal.messages(subject(place, "outage", "*")):
+            event = decode(stored.body, stored.seq)
+            if as_of.counts(event, ask.as_of, ask.as_recorded) and isinstance(event.fact, OutageBegan | OutageEnded):
+                known[event.fact.cause] = evolve(known.get(event.fact.cause, ()), event.fact, event.occurred)
+        return next((cause for cause in OUTAGE_CAUSES if _lasts(known.get(cause, ()), at)), None)
+
+    def _due(self, now: datetime) -> tuple[list[tuple[str, str]], datetime | None]:
+        with self._engine.connect() as db:
+            return sla.due(db, now)
+
     @asynccontextmanager
-    async def _view(self, projection: Projection, ask: AsOf) -> AsyncIterator[sa.Connection]:
+    async def _view(self, projection: Projection, ask: AsOf, place: str | None = None) -> AsyncIterator[sa.Connection]:
+        """The rows that a question is about; `place`: only those of that office are asked for."""
         head = await self._journal.last_seq()
         if not await self._runner.wait_for(head, WITHOUT_PROGRESS_S):
             raise ViewsLag(head - self._runner.views.position)
         engine = self._engine
         if ask.as_of or ask.as_recorded:
-            engine = await as_of.fold(self._journal, self._engine, projection, head, ask.as_of, ask.as_recorded)
-        with engine.connect() as db:
-            yield db
-        if engine is not self._engine:
-            engine.dispose()
+            then = (ask.as_of, ask.as_recorded)
+            engine = await as_of.fold(self._journal, self._engine, [projection], head, *then, office=place)
+        try:
+            with engine.connect() as db:
+                yield db
+        finally:
+            if engine is not self._engine:
+                engine.dispose()
+
+
+def _lasts(outages: Outages, at: datetime) -> bool:
+    began = [outage for outage in outages if outage.began <= at]
+    return bool(began) and (began[-1].ended is None or at < began[-1].ended)
 
 
 def _time(ask: AsOf) -> datetime:
@@ -143,6 +217,22 @@ def serve_questions(broker: NatsBroker, questions: Questions, answers: Answers) 
     @broker.subscriber(f"ask.ektp.{BACKBONE_ID}.uncollected", no_reply=True)
     async def ask_uncollected(body: AskDesk) -> None:
         answers.start(questions.uncollected(body))
+
+    @broker.subscriber(f"ask.ektp.{BACKBONE_ID}.sla", no_reply=True)
+    async def ask_sla(body: AskSla) -> None:
+        answers.start(questions.sla(body))
+
+    @broker.subscriber(f"ask.ektp.{BACKBONE_ID}.rest", no_reply=True)
+    async def ask_rest(body: AskRest) -> None:
+        answers.start(questions.rest(body))
+
+    @broker.subscriber(f"ask.ektp.{BACKBONE_ID}.due", no_reply=True)
+    async def ask_due(body: AskDue) -> None:
+        answers.start(questions.due(body))
+
+    @broker.subscriber(f"ask.ektp.{BACKBONE_ID}.compare", no_reply=True)
+    async def ask_compare() -> None:
+        answers.start(questions.compare())
 
     @broker.subscriber(f"ask.ektp.{BACKBONE_ID}.lag", no_reply=True)
     async def ask_lag() -> None:

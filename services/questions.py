@@ -59,3 +59,25 @@ class AskDesk(AsOf):
 
     office: str | None = None
     page: Annotated[int, Field(ge=1, le=1_000_000)] = 1
+
+
+class AskSla(AsOf):
+    """Which targets run, are at risk, or were breached, and through what? Breached: due from `since` on, or 90 days."""
+
+    office: str | None = None
+    since: AwareDatetime | None = None
+    recomputed: bool = False  # also by the rules that are in force then
+
+
+class AskRest(BaseModel):
+    """The next part of an answer that said that there is more."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+    rest: str
+
+
+class AskDue(BaseModel):
+    """Of which cases must operations be told something by then?"""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+    now: AwareDatetime

@@ -16,7 +16,7 @@ from infra.keystore import Keystore
 from infra.logs import configure_logs
 from infra.nats_broker import broker
 from infra.nats_connection import connect, to_the_end
-from projections import coverage, status
+from projections import coverage, sla, status
 from projections.runner import Runner
 from projections.views import Views
 from services.answering import Answering, Answers
@@ -24,7 +24,7 @@ from services.maintenance import Maintenance, serve_maintenance
 from services.question_service import Questions, serve_questions
 
 _NICE = 10  # a view may be a moment late; the writer may not
-VIEWS = (status, coverage)
+VIEWS = (status, coverage, sla)
 
 
 async def serve(data: Path, url: str, listening: socket.socket | None) -> None:

@@ -5,7 +5,7 @@ a restart or a second clock tells nothing twice and nothing wrong. What fell due
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from datetime import datetime
 from functools import reduce
 
@@ -15,7 +15,6 @@ from prometheus_client import Counter, Histogram
 from events.envelope import Event, case_subject, subject
 from events.outage import OUTAGE_CAUSES, OfficeOutages, OutageBegan, OutageCause, OutageEnded, Outages
 from events.outage import evolve as evolve_outages
-from events.problem import Problem
 from events.sla import Breached, Warned
 from events.timers import Case, evolve
 from infra.group_commit import Change
@@ -52,21 +51,31 @@ class SlaClock:
         self._store, self._in_force, self._now, self._due = store, in_force, now, due
 
     async def run(self) -> None:
-        """Until cancelled. What fails is tried again; nothing is told that is not stored."""
-        while True:
+        """Until cancelled. Whatever fails is tried again; nothing is told that is not stored."""
+        task = asyncio.current_task()
+        assert task is not None
+        while not task.cancelling():  # Python 3.11's wait_for, of which clients are full, may swallow what it raises
             pause_s = PAUSE_S_MAX
             try:
                 cases, then = await self._due(self._now())
-                told = 0
-                for start in range(0, len(cases), _AT_ONCE):
-                    told += sum(await asyncio.gather(*(self.tell(*case) for case in cases[start : start + _AT_ONCE])))
-                if told:
+                if await self.tell_all(cases):
                     pause_s = 0  # there may be more
                 elif then:
                     pause_s = min(max((then - self._now()).total_seconds(), 0), PAUSE_S_MAX)
-            except (Problem, TimeoutError) as trouble:
+            except Exception as trouble:  # nobody would notice that the clock has died
                 log.warning("sla clock waits", why=type(trouble).__name__)
             await asyncio.sleep(pause_s)
+
+    async def tell_all(self, cases: Sequence[Due]) -> int:
+        """As `tell`, for each of these. One that fails keeps nobody waiting; it is looked at again."""
+        told = 0
+        for start in range(0, len(cases), _AT_ONCE):
+            some = cases[start : start + _AT_ONCE]
+            answers = await asyncio.gather(*(self.tell(*case) for case in some), return_exceptions=True)
+            told += sum(answer for answer in answers if isinstance(answer, int))
+            if troubles := {type(answer).__name__ for answer in answers if isinstance(answer, BaseException)}:
+                log.warning("sla clock leaves cases for later", why=sorted(troubles))
+        return told
 
     async def tell(self, office: str, case: str) -> int:
         """Append what must be told of this case now; returns how many events. Raises the journal's errors."""

@@ -1,16 +1,18 @@
-"""The document of `ektp status --json` (contract: documents). What no part of this version knows yet is null."""
+"""The document of `ektp status --json` (contract: documents)."""
 
 from datetime import datetime
 from typing import Any
 
 from events.calendar import CALENDAR_V1
+from events.outage import OutageCause
 from events.problem import Lang
+from projections.forecast import Forecast
 from projections.status import CaseStatus
-from services.wording import NEXT_STEP, WAITS_FOR
+from services.wording import next_step, waits_for
 
 
-def status_document(status: CaseStatus, lang: Lang) -> dict[str, Any]:
-    """Where a case stands, for a program; `next_step` is in `lang`."""
+def status_document(status: CaseStatus, forecast: Forecast | None, outage: OutageCause | None, lang: Lang) -> dict[str, Any]:
+    """Where a case stands, for a program; `next_step` is in `lang`. `outage`: the one its office has."""
     return {
         "receipt": status.receipt,
         "case": status.case,
@@ -18,10 +20,10 @@ def status_document(status: CaseStatus, lang: Lang) -> dict[str, Any]:
         "kind": status.kind,
         "stage": status.stage,
         "since": told(status.since),
-        "waits_for": WAITS_FOR[status.stage],
-        "next_step": NEXT_STEP[lang][status.stage],
+        "waits_for": waits_for(status.stage, outage),
+        "next_step": next_step(status.stage, outage, lang),
         "promised": told(status.promised),
-        "forecast": None,
+        "forecast": {"p50": told(forecast.p50), "p90": told(forecast.p90)} if forecast else None,
         "place": {"number": status.place[0], "of": status.place[1]} if status.place else None,
         "history": [
             {

@@ -2,6 +2,7 @@
 
 from typing import Final
 
+from events.outage import OutageCause
 from events.problem import Lang
 from events.stages import Stage
 
@@ -12,6 +13,23 @@ WAITS_FOR: Final[dict[Stage, str | None]] = {
     Stage.PRINTED: "applicant",
     Stage.COLLECTED: None,
     Stage.CANCELLED: None,
+}
+
+OFFICE_WORKS: Final = frozenset({Stage.SUBMITTED, Stage.RECORDED, Stage.QUEUED})  # a card in hand needs nothing more
+
+OUTAGE: Final[dict[Lang, dict[OutageCause, str]]] = {
+    "id": {
+        "blank_stock": "Kantor kecamatan sedang kehabisan blangko KTP-el.",
+        "power": "Listrik di kantor kecamatan sedang padam.",
+        "network": "Jaringan kantor kecamatan sedang terputus.",
+        "equipment": "Alat di kantor kecamatan sedang rusak.",
+    },
+    "en": {
+        "blank_stock": "The district office is out of blank cards.",
+        "power": "The district office is without power.",
+        "network": "The district office is cut off from the network.",
+        "equipment": "Equipment at the district office is out of order.",
+    },
 }
 
 NEXT_STEP: Final[dict[Lang, dict[Stage, str]]] = {
@@ -32,3 +50,14 @@ NEXT_STEP: Final[dict[Lang, dict[Stage, str]]] = {
         Stage.CANCELLED: "Cancelled. If a card is still needed, submit a new application.",
     },
 }
+
+
+def waits_for(stage: Stage, outage: OutageCause | None) -> str | None:
+    """Whom or what a case waits for. An outage at its office goes before all else until the card is printed."""
+    return outage if outage and stage in OFFICE_WORKS else WAITS_FOR[stage]
+
+
+def next_step(stage: Stage, outage: OutageCause | None, lang: Lang) -> str:
+    """What comes next, and what stands in the way of it."""
+    step = NEXT_STEP[lang][stage]
+    return f"{OUTAGE[lang][outage]} {step}" if outage and stage in OFFICE_WORKS else step

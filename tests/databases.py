@@ -4,17 +4,17 @@ What both databases must pass is written once: `class TestOnSqlite(OnSqlite, Cas
 """
 
 import asyncio
+import os
 from collections import defaultdict
 from collections.abc import Coroutine, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
-from datetime import timedelta
-from itertools import count
-from multiprocessing import get_context
+from datetime import datetime, timedelta
+from multiprocessing import get_context, parent_process
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 from random import Random
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import pytest
 import sqlalchemy as sa
@@ -26,16 +26,15 @@ from events.offices import BACKBONE_ID
 from events.resident import CaseClaimed
 from events.stages import FINAL, ORDER, Kind, Stage
 from infra.data_folder import DataFolder, open_folder
-from infra.database import URL_VARIABLE, open_database
+from infra.database import URL_VARIABLE, instant, open_database, open_sqlite
 from infra.group_commit import Change, GroupCommit
 from infra.journal import Journal, Stored
 from infra.nats_connection import connect
 from projections import status
-from projections.status import CaseStatus, Line
+from projections.status import Line
 from tests.applications import CANCELLED, COLLECTED, NOW, OFFICE, PRINTED, QUEUED, RECORDED, SUBMITTED
 from tests.recorder_servers import postgres
 
-_numbers = count(1)
 _STEPS: dict[Stage, Fact] = {
     Stage.RECORDED: RECORDED,
     Stage.QUEUED: QUEUED,
@@ -56,23 +55,23 @@ class OnSqlite:
 
 
 class OnPostgres:
-    """A server for the class, and for each test a database, which is found by configuration."""
+    """A server for the class, emptied for each test, and found by configuration."""
 
     @pytest.fixture(scope="class")
-    def postgres_url(self) -> Iterator[sa.URL]:
+    @classmethod
+    def postgres_url(cls) -> Iterator[sa.URL]:
         with postgres() as settings:
             where = {"host": settings["POSTGRES_HOST"]}
             yield sa.URL.create("postgresql+psycopg", settings["POSTGRES_USER"], database="postgres", query=where)
 
     @pytest.fixture
     def engine(self, postgres_url: sa.URL, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[sa.Engine]:
-        name = f"test_{next(_numbers)}"
-        server = sa.create_engine(postgres_url, isolation_level="AUTOCOMMIT")
-        with server.connect() as db:
-            db.exec_driver_sql(f"create database {name}")
-        server.dispose()
-        monkeypatch.setenv(URL_VARIABLE, postgres_url.set(database=name).render_as_string())
+        monkeypatch.setenv(URL_VARIABLE, postgres_url.render_as_string())
         engine = open_database(tmp_path / "views.sqlite")
+        with engine.begin() as db:
+            for schema in set(sa.inspect(db).get_schema_names()) - {"information_schema"}:
+                db.execute(sa.schema.DropSchema(schema, cascade=True))
+            db.execute(sa.schema.CreateSchema("public"))
         yield engine
         engine.dispose()
 
@@ -154,15 +153,22 @@ async def append(commits: GroupCommit, events: Sequence[Event]) -> None:
             ends[on], positions = positions[len(bodies) - 1], positions[len(bodies) :]
 
 
-def by_hand(events: Sequence[Event]) -> dict[str, CaseStatus]:
+class Told(NamedTuple):
+    """What is known of one case."""
+
+    stage: Stage
+    since: datetime
+    lines: list[Line]
+
+
+def by_hand(events: Sequence[Event]) -> dict[str, Told]:
     """Where each case stands after these events, by receipt: said once more, and in other words than the view's."""
     histories: dict[str, list[Event]] = defaultdict(list)
     for event in events:
         if isinstance(event.fact, CaseFact):
             histories[event.entity_id].append(event)
-    found: dict[str, CaseStatus] = {}
-    queues: dict[str, list[tuple[object, ...]]] = defaultdict(list)
-    for case, history in histories.items():
+    found: dict[str, Told] = {}
+    for history in histories.values():
         lines = {e.id: Line(e.name, e.id, e.occurred, e.recorded or NOW, e.seq, e.actor) for e in history}
         for fact in (event.fact for event in history):
             if isinstance(fact, Corrected):
@@ -171,23 +177,21 @@ def by_hand(events: Sequence[Event]) -> dict[str, CaseStatus]:
         first, last = history[0].fact, [event for event in history if not isinstance(event.fact, Corrected)][-1]
         assert isinstance(first, Submitted)
         stage = last.fact.back_to if isinstance(last.fact, Returned) else Stage(last.name)
-        since, told = lines[last.id].occurred, list(lines.values())
-        found[first.receipt] = CaseStatus(
-            first.receipt, case, last.place, first.kind, stage, since, first.promised, None, told
-        )
-        if stage is Stage.QUEUED:
-            queues[last.place].append((since, last.seq, first.receipt))
-    for queue in queues.values():
-        for number, (*_, receipt) in enumerate(sorted(queue), 1):
-            found[str(receipt)] = replace(found[str(receipt)], place=(number, len(queue)))
+        found[first.receipt] = Told(stage, lines[last.id].occurred, list(lines.values()))
     return found
 
 
-def told(engine: sa.Engine) -> dict[str, CaseStatus]:
+def told(engine: sa.Engine) -> dict[str, Told]:
     """What the view says of every case that it knows, by receipt."""
+    case, line = status.CASES.c, status.HISTORY.c
+    columns = (line.event, line.id, line.occurred, line.recorded, line.seq, line.actor)
+    query = sa.select(case.receipt, case.stage, case.since, *columns).join(status.HISTORY, line.case == case.case)
+    found: dict[str, Told] = {}
     with engine.connect() as db:
-        receipts = list(db.execute(sa.select(status.CASES.c.receipt)).scalars())
-        return {receipt: found for receipt in receipts if (found := status.status(db, receipt))}
+        for receipt, stage, since, event, id_, occurred, recorded, seq, actor in db.execute(query.order_by(line.seq)):
+            known = found.setdefault(receipt, Told(Stage(stage), instant(since), []))
+            known.lines.append(Line(event, id_, instant(occurred), instant(recorded), seq, actor))
+    return found
 
 
 class Work(Protocol):
@@ -199,8 +203,9 @@ class Work(Protocol):
 @contextmanager
 def another_process(work: Work, folder: DataFolder, nats_url: str, engine: sa.Engine) -> Iterator[BaseProcess]:
     """A process that does `work` on the same journal and database; killed with -9 at the end of the block, if not before."""
-    file = Path(engine.url.database or "")
-    process = get_context("spawn").Process(target=_works, args=(work, folder.path, nats_url, file))
+    ways = get_context("forkserver")
+    ways.set_forkserver_preload(["tests.databases", "tests.command"])  # so that the second one begins at once
+    process = ways.Process(target=_works, args=(work, folder.path, nats_url, engine.url))
     process.start()
     try:
         yield process
@@ -209,8 +214,13 @@ def another_process(work: Work, folder: DataFolder, nats_url: str, engine: sa.En
         process.join()
 
 
-def _works(work: Work, data: Path, nats_url: str, file: Path) -> None:
+def _works(work: Work, data: Path, nats_url: str, database: sa.URL) -> None:
     async def main() -> None:
-        await work(Journal(await connect(open_folder(data), "reader", nats_url)), open_database(file))
+        ours = parent_process()
+        assert ours
+        asyncio.get_running_loop().add_reader(ours.sentinel, os._exit, 1)  # a test that ends leaves nothing running
+        sqlite = database.get_backend_name() == "sqlite"
+        engine = open_sqlite(Path(str(database.database))) if sqlite else sa.create_engine(database)
+        await work(Journal(await connect(open_folder(data), "reader", nats_url)), engine)
 
     asyncio.run(main())

@@ -196,6 +196,9 @@ def status_text(session: Session, found: dict[str, Any]) -> str:
         queue = f", antrean {number} dari {of}" if indonesian else f", number {number} of {of}"
     promised = f"{'dijanjikan' if indonesian else 'promised'} {_minute(found['promised'])}"
     lines = [f"{found['receipt']}  {_stage(session, found['stage'])}{queue}, {promised}", found["next_step"]]
+    if forecast := found["forecast"]:
+        words = ("perkiraan jadi", "9 dari 10 jadi paling lambat") if indonesian else ("expected", "9 of 10 by")
+        lines.append(f"{words[0]} {_minute(forecast['p50'])}, {words[1]} {_minute(forecast['p90'])}")
     for line in found["history"]:
         recorded = f"{'tercatat' if indonesian else 'recorded'} {_minute(line['recorded'])}"
         event = f"{_stage(session, line['event']):12}{_minute(line['occurred'])}  {recorded}"

@@ -1,6 +1,7 @@
 """What `ektp doctor` looks at. A remark is a check with ok true; ok false only where something is wrong now."""
 
 from dataclasses import dataclass
+from typing import Any
 
 from events.envelope import decode
 from events.offices import BACKBONE_ID
@@ -12,6 +13,7 @@ from services.cli.desk import Desk
 
 BATCH_DIRECTORIES_MAX = 100  # 50 may be in flight; more stay behind (nats-server#8472) and cost the server's start
 LAG_EVENTS_MAX = 10_000
+COMPARE_S_MAX = 3_600.0  # a minute for a whole city's history; a reader that dies meanwhile is noticed at once
 
 
 @dataclass
@@ -35,6 +37,17 @@ async def examine(desk: Desk) -> list[Check]:
         _keys(desk.folder),
         _batches(desk.folder),
     ]
+
+
+async def compare_views(desk: Desk) -> tuple[Check, list[dict[str, Any]]]:
+    """The live views with a fold of the journal, row by row, and what differs: the first of them."""
+    try:
+        found = await desk.request(f"ask.ektp.{BACKBONE_ID}.compare", b"", timeout_s=COMPARE_S_MAX)
+    except Problem as problem:
+        return Check("compare", False, problem.message("en")), []
+    says = f"{found['rows']} rows against a fold of {found['position']} events: {found['count']} differences"
+    cure = "; run: ektp rebuild" if found["count"] else ""
+    return Check("compare", not found["count"], says + cure), found["differences"]
 
 
 async def _journal(journal: Journal) -> list[Check]:

@@ -5,7 +5,7 @@ import sys
 import orjson
 import typer
 
-from services.cli import cases, coverage, office, register, rules, views
+from services.cli import cases, coverage, office, register, rules, sla, views
 from services.cli.session import InvalidRequestLine
 
 app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False, help="KTP-el backbone: cases and their history.")
@@ -13,6 +13,7 @@ cases.add_to(app)
 register.add_to(app)
 office.add_to(app)
 coverage.add_to(app)
+sla.add_to(app)
 views.add_to(app)
 rules.add_to(app)
 

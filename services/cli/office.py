@@ -27,7 +27,7 @@ from services.backbone import Backbone
 from services.cli.book_import import import_book
 from services.cli.cases import status_text
 from services.cli.desk import Desk, Told, at_desk
-from services.cli.doctor import examine
+from services.cli.doctor import compare_views, examine
 from services.cli.session import Session, ektp_command, instant
 from services.commands import Advance, Command
 from services.questions import AskStatus
@@ -56,10 +56,12 @@ def add_to(app: typer.Typer) -> None:
     async def replay(
         session: Session,
         to: Annotated[str | None, typer.Option("--to", help="As recorded until this instant.")] = None,
-        seq: Annotated[int | None, typer.Option("--seq", help="Up to this journal position.")] = None,
+        seq: Annotated[int | None, typer.Option("--seq", min=0, help="Up to this journal position.")] = None,
         case: Annotated[str | None, typer.Option("--case", help="Only the case of this receipt.")] = None,
     ) -> None:
         """State from history alone: how many cases stand in each stage."""
+        if to is not None and seq is not None:
+            raise typer.BadParameter("give --to or --seq")
         document = await _replay(session, to, seq, case)
         session.document(document)
         stages = ", ".join(f"{count} {stage}" for stage, count in document["stages"].items() if count)
@@ -67,14 +69,25 @@ def add_to(app: typer.Typer) -> None:
         session.say(text, text)
 
     @ektp_command(app, "doctor")
-    async def doctor(session: Session) -> int:
+    async def doctor(
+        session: Session,
+        compare: Annotated[bool, typer.Option("--compare", help="Also compare all views with the journal.")] = False,
+    ) -> int:
         """Look at everything that can be wrong, and say what to do."""
+        differences: list[dict[str, Any]] = []
         async with at_desk(session.data) as desk:
             checks = await examine(desk)
+            if compare:
+                check, differences = await compare_views(desk)
+                checks.append(check)
         ok = all(check.ok for check in checks)
-        session.document({"ok": ok, "differences": [], "checks": [vars(check) for check in checks]})
+        session.document({"ok": ok, "differences": differences, "checks": [vars(check) for check in checks]})
         for check in checks:
             text = f"{'ok ' if check.ok else 'BAD'} {check.name}: {check.says}"
+            session.say(text, text)
+        for each in differences:
+            where = f"{each['table']} {'/'.join(map(str, each['key'].values()))} {each['column']}"
+            text = f"    {where}: live {each['live']}, folded {each['folded']}"
             session.say(text, text)
         return 0 if ok else 1
 

@@ -167,3 +167,82 @@ def test_the_place_in_the_queue_is_told_as_it_is_now_and_as_it_was_then(data: Pa
     correct(data, first, "queued", f"at={MONDAY}T11:15")
     assert places(data, third, *then[1:]) == [(2, 3), (1, 2), (3, 3), (1, 2)]
     assert places(data, first, then[0]) == [None]
+
+
+def test_what_the_public_was_told_that_day_differs_from_what_was_true_that_day(data: Path) -> None:
+    """The print was entered late, and the time of the queueing was wrong: every view tells both."""
+    office = ("--office", "367201")
+    receipt = str(ektp(data, *submission("--at", f"{MONDAY}T09:00"), *office).document["receipt"])
+    for command, time in (("record", "10:00"), ("queue", "11:00")):
+        ektp(data, command, receipt, "--at", f"{MONDAY}T{time}")
+    that_day = now()
+    ektp(data, "print", receipt, "--at", f"{MONDAY}T15:00")
+    correct(data, receipt, "queued", f"at={MONDAY}T13:30")
+
+    told, true = Then(f"{MONDAY}T15:00", that_day), Then(f"{MONDAY}T15:00")
+    before = Then(f"{MONDAY}T14:00")
+    found = statuses(data, receipt, told, true, before)
+    assert [(status["stage"], status["since"][11:16], status["place"]) for status in found] == [
+        ("queued", "11:00", {"number": 1, "of": 1}),
+        ("printed", "15:00", None),
+        ("queued", "13:30", {"number": 1, "of": 1}),
+    ]
+    asked = [
+        begin(data, view, *office, *then.options()) for view in ("desk", "uncollected", "coverage") for then in (told, true)
+    ]
+    documents = [answered(process).document for process in asked]
+    queues = [{stage["stage"]: stage["count"] for stage in document["stages"]} for document in documents[:2]]
+    assert [(queue["queued"], queue["printed"]) for queue in queues] == [(1, 0), (0, 1)]
+    assert [document["count"] for document in documents[2:4]] == [0, 1]
+    assert [document["total"]["printed"] for document in documents[4:]] == [0, 1]
+
+
+def test_an_outage_is_what_a_case_waits_for_while_it_lasts_and_is_known(data: Path) -> None:
+    office = ("--office", "367202")
+    receipt = str(ektp(data, *submission("--at", f"{MONDAY}T09:00"), *office).document["receipt"])
+    unknown = now()
+    for word, cause, time in (
+        *(("begin", "equipment", "10:00"), ("begin", "blank_stock", "11:00")),
+        *(("end", "blank_stock", "14:00"), ("end", "equipment", "15:00")),
+    ):
+        assert ektp(data, "outage", word, *office, "--cause", cause, "--at", f"{MONDAY}T{time}").code == 0
+    times = ("09:59", "10:00", "11:00", "13:59", "14:00", "15:00")
+    found = statuses(data, receipt, *(Then(f"{MONDAY}T{time}") for time in times))
+    expected = ["office", "equipment", "blank_stock", "blank_stock", "equipment", "office"]
+    assert [status["waits_for"] for status in found] == expected
+    (not_known,) = statuses(data, receipt, Then(f"{MONDAY}T12:00", unknown))
+    assert not_known["waits_for"] == "office"
+
+    usual = found[0]["next_step"]
+    assert found[2]["next_step"] == f"The district office is out of blank cards. {usual}"
+    at_noon = ("status", receipt, "--as-of", f"{MONDAY}T12:00")
+    assert "Kantor kecamatan sedang kehabisan blangko KTP-el. Menunggu" in ektp(data, *at_noon, json=False, lang="id").stdout
+
+    for command, time in (("record", "10:00"), ("queue", "10:10"), ("print", "10:20")):
+        ektp(data, command, receipt, "--at", f"{MONDAY}T{time}")
+    (in_hand,) = statuses(data, receipt, Then(f"{MONDAY}T12:00"))
+    assert in_hand["waits_for"] == "applicant"
+    assert "blank" not in in_hand["next_step"]
+
+
+def test_a_forecast_is_made_from_what_was_known_then_and_not_without_a_recent_print(data: Path, tmp_path: Path) -> None:
+    book = ["case,office,kind,nik,name,sex,born,event,at,actor,serial,reason"]
+    days = [f"2024-01-{day:02}" for day in (*range(8, 13), *range(15, 20), *range(22, 27))]
+    for number, day in enumerate(days):  # two cases each day; each is printed on the next working day
+        for case in (f"f-{number}-a", f"f-{number}-b"):
+            nik = somebody()
+            steps = [("submitted", f"{day} 08:00"), ("recorded", f"{day} 08:30"), ("queued", f"{day} 09:00")]
+            steps += [("printed", f"{days[number + 1]} 10:00")] if number + 1 < len(days) else []
+            book += [f"{case},367204,new,{nik},Ratna,M,,{event},{at},,," for event, at in steps]
+    (tmp_path / "book.csv").write_text("\n".join(book))
+    assert ektp(data, "import", tmp_path / "book.csv").document["rows_rejected"] == 0
+    (receipt,) = ektp(data, "find", "--case", "f-14-a").document["receipts"]
+
+    noon, next_working_day = "2024-01-26T12:00", "2024-01-29"
+    then, before_the_import, today = statuses(data, receipt, Then(noon), Then(noon, "2024-01-26"), Then())
+    assert before_the_import["error"]["code"] == "unknown_receipt"
+    assert today["forecast"] is None
+    p50, p90 = then["forecast"]["p50"], then["forecast"]["p90"]
+    assert f"{next_working_day}T07:30:00+07:00" <= p50 < p90 <= f"{next_working_day}T16:00:00+07:00"
+    text = ektp(data, "status", receipt, "--as-of", noon, json=False).stdout
+    assert f"expected {p50[:16].replace('T', ' ')}, 9 of 10 by {p90[:16].replace('T', ' ')}" in text
