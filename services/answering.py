@@ -48,7 +48,7 @@ class Answering(BaseMiddleware):
         try:
             return await call_next(msg)
         except Exception as error:
-            await _reply(msg.raw_message, problem_of(error))
+            await _refuse(msg.raw_message, problem_of(error))
 
 
 class Answers:
@@ -80,9 +80,12 @@ class Answers:
         started = time.monotonic()
         try:
             answer = await work
-        except Exception as error:
+            body = answer if isinstance(answer, bytes) else orjson.dumps(answer)
+        except Exception as error:  # an answer that cannot be written is a mistake of ours, and is told as one
             answer = problem_of(error)
-        await _reply(message, answer)
+            await _refuse(message, answer)
+        else:
+            await _reply(message, body)
         said = answer.code if isinstance(answer, Problem) else "done"
         _duration(message.subject.rpartition(".")[2], said).observe(time.monotonic() - started)
 
@@ -93,19 +96,18 @@ def _duration(request: str, answer: str) -> Histogram:
     return REQUESTS.labels(request, answer)
 
 
-async def _reply(message: Msg, answer: Any) -> None:
-    """`answer`: a JSON value, bytes as they are, or a Problem."""
-    headers = None
-    if isinstance(answer, Problem):
-        headers = {
-            PROBLEM_HEADER: answer.code,
-            "Nats-Service-Error": answer.code,
-            "Nats-Service-Error-Code": str(answer.status),
-        }
-        answer = answer.document()
+async def _refuse(message: Msg, problem: Problem) -> None:
+    headers = {
+        PROBLEM_HEADER: problem.code,
+        "Nats-Service-Error": problem.code,
+        "Nats-Service-Error-Code": str(problem.status),
+    }
+    await _reply(message, orjson.dumps(problem.document(), default=str), headers)
+
+
+async def _reply(message: Msg, body: bytes, headers: dict[str, str] | None = None) -> None:
     if message.reply.startswith("_INBOX_"):  # elsewhere the writer's own rights would carry the answer into the journal
         try:
-            body = answer if isinstance(answer, bytes) else orjson.dumps(answer)
             await message._client.publish(message.reply, body, headers=headers)
         except nats.errors.Error as error:  # the asker sends the same command again, and finds it done
             log.warning("answer not delivered", why=repr(error))

@@ -51,14 +51,19 @@ class SlaClock:
         self._store, self._in_force, self._now, self._due = store, in_force, now, due
 
     async def run(self) -> None:
-        """Until cancelled. Whatever fails is tried again; nothing is told that is not stored."""
+        """Until cancelled, when what is under way is finished. Whatever fails is tried again."""
         task = asyncio.current_task()
         assert task is not None
         while not task.cancelling():  # Python 3.11's wait_for, of which clients are full, may swallow what it raises
             pause_s = PAUSE_S_MAX
             try:
                 cases, then = await self._due(self._now())
-                if await self.tell_all(cases):
+                telling = asyncio.create_task(self.tell_all(cases))
+                try:
+                    told = await asyncio.shield(telling)
+                finally:
+                    await asyncio.wait({telling})
+                if told:
                     pause_s = 0  # there may be more
                 elif then:
                     pause_s = min(max((then - self._now()).total_seconds(), 0), PAUSE_S_MAX)

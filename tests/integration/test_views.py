@@ -226,6 +226,21 @@ class Cases:
         assert (reasons(views), breaking.seqs(engine)) == ([], ALL)
         assert told(engine) == by_hand(DECODED)
 
+    def test_there_are_no_rows_without_their_position(self, engine: sa.Engine) -> None:
+        views = Views(engine, [status, applied := Applied()])
+
+        def breaks(_db: object, _cursor: object, statement: str, *_: object) -> None:
+            if statement.startswith("UPDATE positions"):
+                raise sa.exc.OperationalError(statement, {}, Exception())
+
+        sa.event.listen(engine, "before_cursor_execute", breaks)
+        applied.cannot_take = {POISON}
+        for batch in (LOG[: POISON - 1], LOG[: POISON + 1]):
+            with pytest.raises(sa.exc.OperationalError):
+                views.apply(batch)
+        assert (applied.seqs(engine), told(engine), views.aside()) == ([], {}, [])
+        assert Views(engine, [status, applied]).position == 0
+
     def test_a_database_that_breaks_while_a_poison_event_is_sought_puts_nothing_aside(self, engine: sa.Engine) -> None:
         views = Views(engine, [breaking := Breaking()])
         breaking.cannot_take = {POISON}
@@ -253,7 +268,7 @@ def carelessly(seed: int, far: int) -> list[Stored]:
     return sorted(twice, key=lambda stored: stored.seq + random.uniform(0, far))
 
 
-@settings(deadline=None, max_examples=40)
+@settings(deadline=None, max_examples=25)
 @given(st.lists(st.tuples(st.integers(0, 2**32), st.sampled_from([0, 2, 100])), max_size=4), st.integers(1, 100))
 def test_however_events_are_delivered_none_is_lost_or_counts_twice_or_too_early(
     careless: list[tuple[int, int]], size: int
