@@ -207,7 +207,9 @@ class GroupCommit:
         for append in group:
             append.sent = True
         GROUP_SIZE.observe(sum(append.count for append in group))
-        if len(group) < BATCH_PAYS_FROM and all(append.count == 1 for append in group):
+        if len(group) == 1 and group[0].count == 1:
+            await self._publish(group[0])
+        elif len(group) < BATCH_PAYS_FROM and all(append.count == 1 for append in group):
             await asyncio.gather(*(self._publish(append) for append in group))
         else:
             await self._publish_batch(group)

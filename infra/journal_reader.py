@@ -24,13 +24,13 @@ from infra.journal_errors import JournalBusy, JournalDamaged
 log = structlog.get_logger()
 
 BATCH_MAX = 1_000
-_AHEAD_MAX = 4 * BATCH_MAX  # messages asked for and not yet handed on: bounds the memory
+_AHEAD_MAX = 8 * BATCH_MAX  # messages asked for and not yet handed on: bounds the memory, and a batch handed on
 _REQUEST = orjson.dumps({"batch": BATCH_MAX, "expires": 30_000_000_000, "idle_heartbeat": 1_000_000_000})
 _SILENCE_MAX_S = 3.0  # the server sends a heartbeat each second while a request is open
 
 
 async def read(journal: Journal, after: int, until: int | None = None) -> AsyncGenerator[list[Stored], None]:
-    """Batches of 1 to 1,000 messages with the positions after + 1, after + 2, …; to `until`, or on and on.
+    """Batches of 1 to 8,000 messages with the positions after + 1, after + 2, …; to `until`, or on and on.
 
     Raises JournalDamaged behind the last event before one that cannot be read, and when the journal ends before `after`.
     Waits for the server as long as it takes.
@@ -129,7 +129,7 @@ class _Inbox:
         self._arrived.set()
 
     async def next_batch(self) -> list[Stored]:
-        """What has arrived, at most BATCH_MAX; empty after a heartbeat. Raises _Stale."""
+        """What has arrived; empty after a heartbeat. Raises _Stale."""
         if not self._messages and not self._stale:  # which it may have become while the last batch was worked on
             self._arrived.clear()
             try:
@@ -139,4 +139,4 @@ class _Inbox:
                 raise _Stale("silence") from None
         if self._stale and not self._messages:
             raise _Stale(self._stale)
-        return [self._messages.popleft() for _ in range(min(BATCH_MAX, len(self._messages)))]
+        return [self._messages.popleft() for _ in range(len(self._messages))]

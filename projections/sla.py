@@ -6,7 +6,7 @@ about. Nothing is kept in memory, so it costs the same however many timers run.
 """
 
 from collections.abc import Callable, Sequence
-from datetime import UTC, date, datetime, time, timedelta
+from datetime import UTC, date, datetime, time
 from functools import cache, lru_cache, reduce
 from itertools import groupby
 from typing import Any, Final
@@ -14,18 +14,13 @@ from typing import Any, Final
 import sqlalchemy as sa
 
 from events.application import CaseFact, Corrected, Returned, Submitted, stage_reached
-from events.calendar import for_office
 from events.envelope import FACTS, Event
-from events.offices import OFFICES
 from events.outage import OutageBegan, OutageEnded
-from events.rules import THE_BEGINNING, CalendarSet, Rulebook, StandardSet
+from events.rules import CalendarSet, Rulebook, StandardSet
 from events.rules import evolve as with_version
 from events.sla import Breached, Warned
-from events.stages import Stage
-from events.standard import due as due_instant
-from events.timers import SHARES, Case, Step, Timer, judged, stands_still
-from events.timers import instant as share_instant
 from infra.database import insert_new, instant, micros, run_many
+from projections.sla_judging import correction_line, judge, past_by, step_line, told_line
 
 NAME, VERSION = "sla", 1
 TABLES = sa.MetaData()
@@ -38,14 +33,14 @@ CASES = sa.Table(
     sa.Column("version", sa.Integer),
     sa.Column("stage", sa.String),
     sa.Column("since", sa.BigInteger),
-    sa.Column("steps", sa.String),  # a line for each event, see _line
+    sa.Column("steps", sa.String),  # a line for each event
     sa.Column("told_version", sa.Integer),  # of the last event on its SLA subject
-    sa.Column("told", sa.String),  # a line for each of them: target, event that started it, share
+    sa.Column("told", sa.String),  # a line for each of them
     sa.Column("live", sa.Integer),  # 1: somebody may have had to be told; it is judged whenever it moves
     # from here on what follows from the rest, once it is judged
     sa.Column("running", sa.Integer),  # targets of the office; None: not judged
-    sa.Column("look_from", sa.BigInteger),  # the case belongs in a list, if at all, from when to which due instant
-    sa.Column("look_until", sa.BigInteger),
+    sa.Column("look_from", sa.BigInteger),  # in no list before this instant (no clock is quicker than the wall's)
+    sa.Column("look_until", sa.BigInteger),  # nothing of it was due later
     sa.Column("next_at", sa.BigInteger),  # when operations must next be told; None: of nothing
 )
 _MAY_TELL, _TO_JUDGE = CASES.c.next_at.is_not(None), CASES.c.live.is_not(None) & CASES.c.running.is_(None)
@@ -62,7 +57,6 @@ NOTED = sa.Table(  # rules and outages: few, and folded when they are needed
 )
 RULES: Final = (CalendarSet, StandardSet)
 OUTAGES: Final = (OutageBegan, OutageEnded)
-FOR_EVER: Final = 2**62
 _NOT_JUDGED: Final = sa.null()
 _LIVE: Final[sa.ColumnElement[int]] = sa.literal_column("1")
 _EMPTY: Final[dict[str, Any]] = dict.fromkeys(CASES.columns.keys())
@@ -120,7 +114,7 @@ def _apply(db: sa.Connection, events: Sequence[Event]) -> None:
 
     @cache
     def past(day: date) -> datetime:
-        return _past(rules, datetime.combine(day, time(), UTC))
+        return past_by(rules, datetime.combine(day, time(), UTC))
 
     new, moved, told = list[dict[str, Any]](), list[dict[str, Any]](), list[dict[str, Any]]()
     for event in events:
@@ -131,14 +125,14 @@ def _apply(db: sa.Connection, events: Sequence[Event]) -> None:
             moved.append(_move(event, past))
         elif isinstance(fact, Warned | Breached):
             share = fact.share if isinstance(fact, Warned) else 100
-            line = f"{fact.target},{event.causation},{share}\n"
+            line = told_line(fact.target, event.causation, share)
             told.append({"told_of": event.entity_id, "told_version": event.version, "line": line})
     insert_new(db, CASES, new)
     insert_new(db, NOTED, [_note(event) for event in events if type(event.fact) in OUTAGES])
     run_many(db, _MOVE, moved)
     run_many(db, _TELL, told)
     to_judge = db.execute(sa.select(CASES).where(_TO_JUDGE)).all()
-    run_many(db, _JUDGE, [_judge(row, rules) for row in to_judge])
+    run_many(db, _JUDGE, [judge(row, rules) for row in to_judge])
 
 
 def due(db: sa.Connection, now: datetime, rows_max: int = 500) -> tuple[list[tuple[str, str]], datetime | None]:
@@ -158,19 +152,6 @@ def rulebook(db: sa.Connection) -> Rulebook:
     return _rulebook(tuple((name, fact) for name, fact in db.execute(rows)))
 
 
-def case_of(row: Any, rules: Rulebook) -> Case:
-    """The case in a row of CASES, judged."""
-    steps = list[Step]()
-    for line in row.steps.splitlines():
-        event_id, stage, is_return, occurred, recorded = line.split(",")
-        at = instant(int(occurred))
-        if stage:
-            steps.append(Step(event_id, Stage(stage), is_return == "1", at, instant(int(recorded))))
-        else:
-            steps = [step._replace(occurred=at) if step.event_id == event_id else step for step in steps]
-    return judged(Case(row.case, row.office, tuple(steps)), rules)
-
-
 def _move(event: Event, past: Callable[[date], datetime]) -> dict[str, Any]:
     """What an event changes in its case's row."""
     fact, stage, recorded = event.fact, stage_reached(event.fact), event.recorded
@@ -178,10 +159,10 @@ def _move(event: Event, past: Callable[[date], datetime]) -> dict[str, Any]:
     moved = {"moved": event.entity_id, "version": event.version, "stage": stage, "since": None, "line": "", "live": 1}
     if stage:
         moved["since"] = occurred = micros(event.occurred)
-        moved["line"] = f"{event.id},{stage.value},{isinstance(fact, Returned):d},{occurred},{micros(recorded)}\n"
+        moved["line"] = step_line(event.id, stage, isinstance(fact, Returned), occurred, micros(recorded))
         moved["live"] = 1 if event.occurred > past(recorded.date()) else None
     elif isinstance(fact, Corrected) and fact.at:
-        moved["line"] = f"{fact.corrects},,,{micros(fact.at)},\n"
+        moved["line"] = correction_line(fact.corrects, micros(fact.at))
     return moved
 
 
@@ -190,50 +171,6 @@ def _new(event: Event, fact: Submitted, past: Callable[[date], datetime]) -> dic
     row = _EMPTY | _move(event, past)
     row |= {"case": event.entity_id, "receipt": fact.receipt, "office": event.place, "steps": row["line"]}
     return row | {"told_version": 0, "told": ""}
-
-
-def _judge(row: Any, rules: Rulebook) -> dict[str, Any]:
-    """What follows from a row's steps."""
-    case, told = case_of(row, rules), dict[tuple[str, str], int]()
-    for line in row.told.splitlines():
-        target, start_id, share = line.split(",")
-        told[target, start_id] = max(int(share), told.get((target, start_id), 0))
-    of_office = [timer for timer in case.timers if timer.target.is_breach]
-    running = [timer for timer in of_office if not timer.stopped]
-    listed = running + [timer for timer in of_office if timer.stopped and timer.stopped > timer.due]
-    next_at = [_next(timer, told.get((timer.target.name, timer.start_id), 0)) for timer in of_office]
-    look_from, look_until = 0, FOR_EVER
-    if not stands_still(case):
-        look_from = min((micros(share_instant(timer, 75)) for timer in listed), default=FOR_EVER)
-        look_until = max((micros(timer.due) for timer in listed), default=0)
-    return {
-        "judged": row.case,
-        "since": micros(case.steps[-1].occurred),
-        "running": len(running),
-        "look_from": look_from,
-        "look_until": look_until,
-        "next_at": min((micros(at) for at in next_at if at), default=None),
-    }
-
-
-def _next(timer: Timer, told: int) -> datetime | None:
-    """When operations must next be told of it, after the share that they were told; None: of nothing more."""
-    if timer.due < timer.known:
-        return None
-    instants = ((share, share_instant(timer, share)) for share in SHARES if share > told)
-    first = next((at for _, at in instants if at >= timer.known), None)
-    return first if first and (timer.stopped is None or first < timer.stopped) else None
-
-
-def _past(rules: Rulebook, known: datetime) -> datetime:
-    """An instant so early that whatever starts by then, under whichever rules, is due before `known`."""
-    calendars = {for_office(version.rule, office) for version in rules.calendars for office in OFFICES}
-    targets = [target for version in rules.standards for target in version.rule.targets if target.is_breach]
-    for days in (7, 30, 400):
-        start = known - timedelta(days=days)
-        if all(due_instant(target, calendar, start) < known for target in targets for calendar in calendars):
-            return start
-    return THE_BEGINNING
 
 
 def _note(event: Event) -> dict[str, Any]:

@@ -18,7 +18,8 @@ from events.sla import Cause
 from events.stages import FINAL, Stage
 from events.timers import Case, Timer, passed, recomputed, stands_still
 from infra.database import instant, micros
-from projections.sla import CASES, NOTED, OUTAGES, case_of, rulebook
+from projections.sla import CASES, NOTED, OUTAGES, rulebook
+from projections.sla_judging import case_of
 
 OPEN = tuple(stage for stage in Stage if stage not in FINAL)
 SHARES = (50, 90, 99)  # per cent of the cases

@@ -25,6 +25,7 @@ from events.fact import Fact, split
 from events.offices import BACKBONE_ID
 from events.resident import CaseClaimed
 from events.stages import FINAL, ORDER, Kind, Stage
+from infra import journal_reader
 from infra.data_folder import DataFolder, open_folder
 from infra.database import URL_VARIABLE, instant, open_database, open_sqlite
 from infra.group_commit import Change, GroupCommit
@@ -215,6 +216,8 @@ def another_process(work: Work, folder: DataFolder, nats_url: str, engine: sa.En
 
 
 def _works(work: Work, data: Path, nats_url: str, database: sa.URL) -> None:
+    journal_reader._AHEAD_MAX = journal_reader.BATCH_MAX  # small batches: there is more between them to be killed in
+
     async def main() -> None:
         ours = parent_process()
         assert ours

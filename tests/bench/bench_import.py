@@ -22,13 +22,14 @@ ROOT = Path(__file__).parents[2]
 def main() -> None:
     arguments = argparse.ArgumentParser(description=__doc__)
     arguments.add_argument("--scale", type=float, default=0.1)
+    arguments.add_argument("--without-views", action="store_true", help="hold the reader while rows are imported")
     arguments.add_argument("--profile", action="store_true", help="sample the writer with py-spy (slows it a little)")
     asked = arguments.parse_args()
     with tempfile.TemporaryDirectory() as scratch:
-        run(Path(scratch), asked.scale, asked.profile)
+        run(Path(scratch), asked.scale, asked.profile, not asked.without_views)
 
 
-def run(scratch: Path, scale: float, profile: bool) -> None:
+def run(scratch: Path, scale: float, profile: bool, views: bool) -> None:
     book, data, raw = scratch / "sample.csv", scratch / "data", scratch / "writer.raw"
     with book.open("wb") as out:
         subprocess.run([BIN / "ektp", "sample", "cilegon", "--scale", str(scale)], stdout=out, check=True)
@@ -37,6 +38,8 @@ def run(scratch: Path, scale: float, profile: bool) -> None:
         assert up.stdout is not None
         assert up.stdout.readline().startswith("ready")
         parts = {part_name(process): process for process in [psutil.Process(up.pid), *psutil.Process(up.pid).children()]}
+        if not views:
+            parts["reader"].suspend()
         spy = None
         if profile:
             command = [BIN / "py-spy", "record", "-p", str(parts["writer"].pid), "-f", "raw", "-o", raw, "-r", "200"]
@@ -64,6 +67,11 @@ def run(scratch: Path, scale: float, profile: bool) -> None:
                 cpu = process.cpu_times()
                 print(f"{name:12} peak {peak_mb(process):4} MB, {cpu.user + cpu.system:6.1f} s of CPU")
         print(f"{'import':12} peak {importer_peak:4} MB")
+        parts["writer"].kill()  # the next one holds no case in memory
+        again = subprocess.run([BIN / "ektp", "import", book, "--data", data, "--json"], stdout=subprocess.PIPE, check=True)
+        known = json.loads(again.stdout)
+        print(f"the same book again, by a new writer: {known['events_already_there'] / known['seconds']:.0f} rows/s")
+        parts["reader"].resume()
         up.send_signal(2)
     if profile:
         print_profile(raw)
