@@ -40,14 +40,16 @@ async def read(journal: Journal, after: int, until: int | None = None) -> AsyncG
         try:
             async with contextlib.aclosing(_consume(journal, position)) as batches:
                 async for batch in batches:
-                    whole = [stored for index, stored in enumerate(batch, position + 1) if stored.seq == index]
+                    new = [stored for stored in batch if stored.seq > position]  # what comes again counts once
+                    missing = next((seq for seq, stored in enumerate(new, position + 1) if stored.seq != seq), None)
+                    whole = new[: missing - position - 1] if missing else new
                     position += len(whole)
                     if wanted := whole if until is None else [stored for stored in whole if stored.seq <= until]:
                         yield wanted
                     if until is not None and position >= until:
                         return
-                    if len(whole) < len(batch):
-                        raise JournalDamaged(f"event {position + 1}", f"the server goes on with {batch[len(whole)].seq}")
+                    if missing:
+                        raise JournalDamaged(f"event {missing}", f"the server goes on with {new[len(whole)].seq}")
         except (_Stale, nats.errors.Error, JournalBusy) as doubt:
             log.debug("reader starts again", position=position, why=repr(doubt))
             await asyncio.sleep(0.2)

@@ -8,6 +8,8 @@ import sys
 from functools import partial
 from pathlib import Path
 
+import structlog
+
 from events.offices import BACKBONE_ID
 from infra.data_folder import open_folder, require_room
 from infra.database import open_database
@@ -23,6 +25,7 @@ from services.answering import Answering, Answers
 from services.maintenance import Maintenance, serve_maintenance
 from services.question_service import Questions, serve_questions
 
+log = structlog.get_logger()
 _NICE = 10  # a view may be a moment late; the writer may not
 VIEWS = (status, coverage, sla)
 
@@ -38,6 +41,13 @@ async def serve(data: Path, url: str, listening: socket.socket | None) -> None:
     engine = open_database(folder.views / "views.sqlite")
     runner = Runner(journal, engine, Views(engine, VIEWS))
     following = asyncio.create_task(runner.run())
+
+    def ended(task: asyncio.Task[None]) -> None:
+        if not task.cancelled() and (error := task.exception()):  # a mistake of ours: `up` starts the reader again
+            log.error("runner died", why=type(error).__name__)
+            stop.set()
+
+    following.add_done_callback(ended)
     keystore = Keystore(folder.keys / "keystore.sqlite", folder.secret())
     questions = Questions(journal, engine, runner, keystore, folder.secret())
     answers = Answers()
