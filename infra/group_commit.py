@@ -135,7 +135,9 @@ class GroupCommit:
             raise JournalBusy(self._timeout_s, "unknown" if append.sent else "nothing") from None
 
     async def _run(self) -> None:
-        while True:
+        task = asyncio.current_task()
+        assert task is not None
+        while not task.cancelling():  # Python 3.11's wait_for, of which nats-py is full, may swallow what it raises
             await self._wake.wait()
             group = self._gather()
             if not group:

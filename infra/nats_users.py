@@ -53,7 +53,7 @@ _RECORD = [
 _NEVER = {"recorder": ["$JS.API.STREAM.CREATE.EKTP", "$JS.API.STREAM.CREATE.EKTP_FEED"]}  # one journal in the store
 
 _PUBLISH = {
-    "writer": ["ektp.>", "cmd.ektp.>", "$JS.API.STREAM.CREATE.EKTP", *_REPLIES, *_READ],
+    "writer": ["ektp.>", "cmd.ektp.>", "ask.ektp.*.due", "$JS.API.STREAM.CREATE.EKTP", *_REPLIES, *_READ],
     "reader": ["cmd.ektp.>", *_REPLIES, *_READ],
     "desk": ["cmd.ektp.>", "ask.ektp.>", *_READ],
     "subscriber": [subject.replace("$JS.API", FEED_API) for subject in (*_FEED, _FEED_PULL)],

@@ -104,15 +104,16 @@ def _run(receipt: str, case: Case, timer: Timer, outages: OfficeOutages, as_of: 
 
 
 def _ages(db: sa.Connection, as_of: datetime, here: list[sa.ColumnElement[bool]]) -> dict[Stage, Percentiles | None]:
-    rank = sa.func.row_number().over(partition_by=CASES.c.stage, order_by=CASES.c.since.desc()).label("rank")
-    count = sa.func.count().over(partition_by=CASES.c.stage).label("count")
-    row = sa.select(CASES.c.stage, CASES.c.since, rank, count).where(CASES.c.stage.in_(OPEN), *here).subquery().c
-    at_share = sa.or_(*(row.rank == (row.count * share + 99) // 100 for share in SHARES))
-    found: dict[str, dict[int, float]] = defaultdict(dict)
-    for stage, since, number, total in db.execute(sa.select(row.stage, row.since, row.rank, row.count).where(at_share)):
-        age_s = (micros(as_of) - since) / 1_000_000
-        found[stage] |= {share: age_s for share in SHARES if number == -(-total * share // 100)}
-    return {stage: found.get(stage) for stage in OPEN}
+    found: dict[str, list[int]] = defaultdict(list)
+    for stage, since in db.execute(sa.select(CASES.c.stage, CASES.c.since).where(CASES.c.stage.in_(OPEN), *here)):
+        found[stage].append(since)
+    return {stage: _percentiles(sorted(found[stage], reverse=True), as_of) if stage in found else None for stage in OPEN}
+
+
+def _percentiles(since: Sequence[int], as_of: datetime) -> Percentiles:
+    """`since`: the youngest case first."""
+    ranks = {share: -(-len(since) * share // 100) for share in SHARES}
+    return {share: (micros(as_of) - since[rank - 1]) / 1_000_000 for share, rank in ranks.items()}
 
 
 def _outages(db: sa.Connection) -> dict[str, OfficeOutages]:

@@ -33,6 +33,7 @@ from services.office_handler import OfficeHandler
 from services.register.importer import Importer
 from services.rules_in_force import RulesInForce, stored_rulebook
 from services.sla_clock import Due, SlaClock
+from services.wire import PROBLEM_HEADER
 
 DISK_FREE = Gauge("ektp_disk_free_bytes", "What may still be written to the data folder's disk.", registry=REGISTRY)
 BATCH_DIRECTORIES = Gauge(
@@ -74,11 +75,13 @@ async def serve(data: Path, url: str, with_sla_clock: bool) -> None:
 
 
 async def _due(connection: QuickClient, now: datetime) -> tuple[list[Due], datetime | None]:
-    """Whom the SLA clock must look at, by the reader's due table. Raises TimeoutError while there is no reader."""
+    """Whom the SLA clock must look at, by the reader's due table. Raises TimeoutError while no reader can tell."""
     try:
         reply = await connection.request(f"ask.ektp.{BACKBONE_ID}.due", orjson.dumps({"now": now}), timeout=5)
     except nats.errors.Error:
         raise TimeoutError from None
+    if reply.headers and PROBLEM_HEADER in reply.headers:
+        raise TimeoutError
     answer = orjson.loads(reply.data)
     then = answer["next"] and datetime.fromisoformat(answer["next"])
     return [(office, case) for office, case in answer["cases"]], then
