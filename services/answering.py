@@ -26,9 +26,6 @@ from services.wire import PROBLEM_HEADER, TooBusy, problem_of
 
 log = structlog.get_logger()
 
-REQUESTS = Histogram(  # (FastStream's own middleware would tell how long a request takes to be taken, at 50 µs each)
-    "ektp_request_duration_seconds", "From taken to answered.", ["request", "answer"], registry=REGISTRY
-)
 TASKS_MAX = 2_000  # requests being answered at once; beyond that they are told to come again
 
 
@@ -87,13 +84,20 @@ class Answers:
         else:
             await _reply(message, body)
         said = answer.code if isinstance(answer, Problem) else "done"
-        _duration(message.subject.rpartition(".")[2], said).observe(time.monotonic() - started)
+        of = "command" if message.subject.startswith("cmd.") else "question"
+        _duration(of, message.subject.rpartition(".")[2], said).observe(time.monotonic() - started)
 
 
 @cache
-def _duration(request: str, answer: str) -> Histogram:
+def _durations(of: str) -> Histogram:
+    """(FastStream's own middleware would tell how long a request takes to be taken, at 50 µs each.)"""
+    return Histogram(f"ektp_{of}_duration_seconds", "From taken to answered.", [of, "answer"], registry=REGISTRY)
+
+
+@cache
+def _duration(of: str, request: str, answer: str) -> Histogram:
     """Of our own names alone: as many as there are subscribers and problems."""
-    return REQUESTS.labels(request, answer)
+    return _durations(of).labels(request, answer)
 
 
 async def _refuse(message: Msg, problem: Problem) -> None:

@@ -35,7 +35,7 @@ def test_http_tells_that_it_lives_that_it_is_ready_and_what_it_counts(up: Up) ->
         ("ektp_append_conflicts", "counter"),
         ("ektp_append_group_events", "histogram"),
         ("ektp_append_duration_seconds", "histogram"),
-        ("ektp_request_duration_seconds", "histogram"),
+        ("ektp_command_duration_seconds", "histogram"),
     }
     values = {sample.name: sample.value for family in families for sample in family.samples}
     assert values["ektp_projection_position"] == head(up.data)
