@@ -127,7 +127,7 @@ class _Import:
         """Wait until a chunk is stored, those before it being so, and count what became of it."""
         try:
             answer = await sent.answer
-        except (Told, BackboneGone):
+        except Told:
             if not sent.ahead:
                 raise
             sent = self.send(sent.number, sent.rows, ahead=False)  # now it is its turn, whoever is the writer
