@@ -66,6 +66,11 @@ def evolve(outages: Outages, fact: AnyOutageFact, occurred: datetime) -> Outages
     return tuple(changed)
 
 
+def with_fact(known: OfficeOutages, fact: AnyOutageFact, occurred: datetime) -> OfficeOutages:
+    """The office's outages after one more fact, of any cause."""
+    return {**known, fact.cause: evolve(known.get(fact.cause, ()), fact, occurred)}
+
+
 def during(outages: Outages, begin: datetime, end: datetime) -> Iterator[tuple[datetime, datetime]]:
     """What of these outages lies between two aware instants, in order. `end` is not before `begin`, nor after now."""
     for index in range(max(bisect_right(outages, begin, key=_began) - 1, 0), bisect_left(outages, end, key=_began)):

@@ -4,6 +4,7 @@ Instants are stored as microseconds since 1970 UTC.
 """
 
 import os
+import sqlite3
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from functools import cache
@@ -17,6 +18,7 @@ from sqlalchemy.pool import StaticPool
 URL_VARIABLE = "EKTP_DATABASE_URL"  # such as postgresql+psycopg://user@host/database
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
+_SCRATCH_CACHE_KIB = 64 * 1024
 Rows = Sequence[Mapping[str, Any]]
 
 
@@ -44,8 +46,16 @@ def open_sqlite(path: Path) -> sa.Engine:
 
 
 def scratch_database() -> sa.Engine:
-    """A database in memory for one as-of question."""
-    return sa.create_engine("sqlite://", poolclass=StaticPool, connect_args={"check_same_thread": False})
+    """A database that is gone when it is disposed of: in memory as far as it is small, then in a file without a name."""
+
+    def connect() -> sqlite3.Connection:
+        connection = sqlite3.connect("", check_same_thread=False)
+        connection.execute("pragma synchronous=off")
+        connection.execute("pragma journal_mode=memory")
+        connection.execute(f"pragma cache_size=-{_SCRATCH_CACHE_KIB}")
+        return connection
+
+    return sa.create_engine("sqlite://", creator=connect, poolclass=StaticPool)
 
 
 def create_tables(engine: sa.Engine, tables: Iterable[sa.MetaData]) -> None:

@@ -42,20 +42,18 @@ def take_over(engine: sa.Engine, name: str, tables: Sequence[sa.Table], and_then
         return
     with engine.connect() as db:
         db.exec_driver_sql("attach database ? as beside", (str(_file(engine, name)),))
+        db.commit()
         try:
-            db.exec_driver_sql("begin immediate")  # pysqlite would not begin one for a `drop table`
-            for table in tables:
-                built = table.to_metadata(sa.MetaData(), schema="beside")
-                table.drop(db)
-                db.execute(CreateTable(table))
-                db.execute(table.insert().from_select([column.name for column in table.columns], sa.select(built)))
-                for index in table.indexes:
-                    index.create(db)
-            and_then(db)
-            db.commit()
-        except BaseException:
-            db.rollback()
-            raise
+            with db.begin():
+                db.exec_driver_sql("begin immediate")  # pysqlite would not begin one for a `drop table`
+                for table in tables:
+                    built = table.to_metadata(sa.MetaData(), schema="beside")
+                    table.drop(db)
+                    db.execute(CreateTable(table))
+                    db.execute(table.insert().from_select([column.name for column in table.columns], sa.select(built)))
+                    for index in table.indexes:
+                        index.create(db)
+                and_then(db)
         finally:
             db.exec_driver_sql("detach database beside")
     for ending in ("", "-wal", "-shm", ".runner"):

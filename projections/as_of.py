@@ -5,8 +5,6 @@ to its event from that event's own time on, if it was recorded by then.
 """
 
 import asyncio
-import sqlite3
-from collections.abc import Sequence
 from contextlib import aclosing
 from datetime import datetime
 
@@ -15,60 +13,46 @@ import sqlalchemy as sa
 from events.application import Corrected
 from events.envelope import Event, decode, subject
 from events.offices import BACKBONE_ID
+from infra.database import scratch_database
 from infra.journal import Journal, Stored
 from infra.journal_reader import read
 from projections import status
 from projections.views import Projection
 
-_CACHE_KIB = 64 * 1024
 _CLAIMS = subject(BACKBONE_ID, "resident", "")  # of interest to no view, and one message in six
 Corrections = dict[str, tuple[datetime | None, str | None]]
-
-
-def scratch_file() -> sa.Engine:
-    """A database that is gone when it is disposed of: in memory as far as it is small, then in a file without a name."""
-
-    def connect() -> sqlite3.Connection:
-        connection = sqlite3.connect("", check_same_thread=False)
-        connection.execute("pragma synchronous=off")
-        connection.execute("pragma journal_mode=memory")
-        connection.execute(f"pragma cache_size=-{_CACHE_KIB}")
-        return connection
-
-    return sa.create_engine("sqlite://", creator=connect, poolclass=sa.StaticPool)
 
 
 async def fold(
     journal: Journal,
     live: sa.Engine,
-    projections: Sequence[Projection],
+    projection: Projection,
     until_seq: int,
     as_of: datetime | None,
     as_recorded: datetime | None,
     office: str | None = None,
 ) -> sa.Engine:
-    """A scratch database with the rows of `projections` as of then. Ask it with their own questions.
+    """A scratch database with the rows of `projection` as of then. Ask it with the projection's own questions.
 
     `live`: the running views, which know the corrections. `office`: leave out what is about another one. Raises
     JournalDamaged.
     """
     with live.connect() as db:
         corrected = status.corrections(db, as_recorded)
-    scratch = scratch_file()
-    for projection in projections:
-        projection.TABLES.create_all(scratch)
+    scratch = scratch_database()
+    projection.TABLES.create_all(scratch)
     about = (subject(office, "", "")[:-1], subject(BACKBONE_ID, "", "")[:-1]) if office else "ektp."
     async with aclosing(read(journal, 0, until_seq)) as batches:
         async for batch in batches:
             wanted = [one for one in batch if one.subject.startswith(about) and not one.subject.startswith(_CLAIMS)]
-            if await asyncio.to_thread(_apply, scratch, projections, wanted, corrected, as_of, as_recorded):
+            if await asyncio.to_thread(_apply, scratch, projection, wanted, corrected, as_of, as_recorded):
                 break
     return scratch
 
 
 def _apply(
     scratch: sa.Engine,
-    projections: Sequence[Projection],
+    projection: Projection,
     batch: list[Stored],
     corrected: Corrections,
     as_of: datetime | None,
@@ -78,8 +62,7 @@ def _apply(
     events = [_as_corrected(decode(stored.body, stored.seq), corrected) for stored in batch]
     counting = [event for event in events if counts(event, as_of, as_recorded)]
     with scratch.begin() as db:
-        for projection in projections:
-            projection.apply(db, counting)
+        projection.apply(db, counting)
     last = events[-1].recorded if events else None
     return bool(as_recorded and last and last > as_recorded)  # recorded times never go backwards
 

@@ -16,10 +16,10 @@ from typing import Any, Final
 
 import sqlalchemy as sa
 
+from infra.database import scratch_database
 from infra.journal import Journal
 from infra.journal_reader import read
 from projections import positions
-from projections.as_of import scratch_file
 from projections.views import Projection, Views
 
 LISTED_MAX = 20
@@ -59,7 +59,7 @@ class Comparison:
 
 async def compare(journal: Journal, live: sa.Engine, projections: Sequence[Projection]) -> Comparison:
     """All rows of these views. Raises JournalDamaged."""
-    scratch = scratch_file()
+    scratch = scratch_database()
     try:
         with live.connect() as db:
             await _fold(journal, scratch, projections, min(_positions(db, projections).values()))

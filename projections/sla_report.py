@@ -12,8 +12,7 @@ import sqlalchemy as sa
 
 from events.elapsed import causes, office_due
 from events.envelope import FACTS
-from events.outage import OfficeOutages, OutageBegan, OutageCause, OutageEnded, Outages
-from events.outage import evolve as with_fact
+from events.outage import OfficeOutages, OutageBegan, OutageEnded, with_fact
 from events.sla import Cause
 from events.stages import FINAL, Stage
 from events.timers import Case, Timer, passed, recomputed, stands_still
@@ -118,11 +117,10 @@ def _percentiles(since: Sequence[int], as_of: datetime) -> Percentiles:
 
 def _outages(db: sa.Connection) -> dict[str, OfficeOutages]:
     """By office, as far as they are known."""
-    found: dict[str, dict[OutageCause, Outages]] = defaultdict(dict)
+    found: dict[str, OfficeOutages] = {}
     types = [fact.TYPE for fact in OUTAGES]
     for row in db.execute(sa.select(NOTED).where(NOTED.c.type.in_(types)).order_by(NOTED.c.seq)):
         fact = FACTS[row.type].model_validate_json(row.fact)
         assert isinstance(fact, OutageBegan | OutageEnded)
-        of_office = found[row.place]
-        of_office[fact.cause] = with_fact(of_office.get(fact.cause, ()), fact, instant(row.occurred))
-    return dict(found)
+        found[row.place] = with_fact(found.get(row.place, {}), fact, instant(row.occurred))
+    return found

@@ -37,7 +37,7 @@ class Views:
     """Synchronous; one thread at a time. Raises TROUBLE when the database fails or another process writes."""
 
     def __init__(self, engine: sa.Engine, projections: Sequence[Projection]) -> None:
-        self._engine, self._projections = engine, projections
+        self._engine, self.projections = engine, projections
         create_tables(engine, [positions.TABLES, *(projection.TABLES for projection in projections)])
         self.positions: dict[str, int] = {}  # by projection
         self.marked: dict[str, set[str]] = {}  # by projection: subjects with an event that was set aside
@@ -51,7 +51,7 @@ class Views:
     def look(self) -> None:
         """Take positions and what is set aside from the database."""
         with self._engine.begin() as db:
-            for projection in self._projections:
+            for projection in self.projections:
                 self.marked[projection.NAME] = {row["subject"] for row in positions.aside(db, projection)}
                 self.positions[projection.NAME] = positions.position(db, projection)
 
@@ -65,7 +65,7 @@ class Views:
         One that is not among them, or fails, keeps those behind it on its subject waiting.
         """
         taken, by_seq = 0, {stored.seq: stored for stored in read}
-        for projection in self._projections:
+        for projection in self.projections:
             with self._engine.connect() as db:
                 waiting = positions.aside(db, projection)
             stuck: set[str] = set()
@@ -85,7 +85,7 @@ class Views:
     def aside(self) -> list[sa.RowMapping]:
         """What is set aside (projection, seq, subject, why), in journal order for each view."""
         with self._engine.connect() as db:
-            return [row for projection in self._projections for row in positions.aside(db, projection)]
+            return [row for projection in self.projections for row in positions.aside(db, projection)]
 
     def _apply(self, decoded: Sequence[Decoded]) -> None:
         try:
@@ -97,14 +97,14 @@ class Views:
                 self._apply(decoded[:half])
                 self._apply(decoded[half:])
                 return
-            for projection in self._projections:
+            for projection in self.projections:
                 if decoded[0][0].seq > self.positions[projection.NAME]:
                     self._apply_one(projection, *decoded[0])
 
     def _apply_all(self, events: list[Event]) -> None:
         last = events[-1].seq
         with self._engine.begin() as db:
-            for projection in self._projections:
+            for projection in self.projections:
                 after, aside = self.positions[projection.NAME], self.marked[projection.NAME]
                 new = events if events[0].seq > after else [event for event in events if event.seq > after]
                 if aside:
@@ -114,7 +114,7 @@ class Views:
                 projection.apply(db, new)
                 if last > after:
                     positions.move(db, projection, after, last)
-        for projection in self._projections:
+        for projection in self.projections:
             self._moved(projection, last)
 
     def _apply_one(self, projection: Projection, stored: Stored, event: Event | UnreadableEvent) -> None:

@@ -7,7 +7,7 @@ for itself. A problem travels as RFC 9457 JSON, told apart by the header `ektp-p
 import asyncio
 import secrets
 import time
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Callable
 from contextvars import ContextVar
 from functools import cache
 from typing import Any
@@ -16,7 +16,7 @@ import nats.errors
 import orjson
 import structlog
 from faststream import BaseMiddleware
-from faststream.nats import NatsMessage
+from faststream.nats import NatsBroker, NatsMessage
 from nats.aio.msg import Msg
 from prometheus_client import Histogram
 
@@ -58,6 +58,23 @@ class Answers:
     async def ping(self) -> dict[str, str]:
         """Tells this process from the one before it: who still waits for an answer of that one may stop waiting."""
         return {"instance": self._instance}
+
+    def serve(self, broker: NatsBroker, subject: str, work: Callable[..., Awaitable[Any]], body: type | None = None) -> None:
+        """Answer each request on `subject` with what `work` makes of its body; None: it has none.
+
+        The broker has the middleware Answering, and is not started yet.
+        """
+
+        async def take(asked: Any) -> None:
+            self.start(work(asked))
+
+        async def take_nothing() -> None:
+            self.start(work())
+
+        if body:
+            take.__annotations__["asked"] = body  # by which FastStream reads it
+        name = subject.rpartition(".")[2]
+        broker.subscriber(subject, no_reply=True, title=name)(take if body else take_nothing)
 
     def start(self, work: Awaitable[Any]) -> None:
         """Answer the request with what `work` returns (a JSON value) or raises. Raises TooBusy."""

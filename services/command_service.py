@@ -1,7 +1,6 @@
 """Commands as request and reply on `cmd.ektp.<office or backbone>.<command>` (contract: NATS)."""
 
 import secrets
-from collections.abc import Awaitable, Callable
 from typing import Annotated, Any
 
 from faststream.nats import NatsBroker
@@ -34,76 +33,44 @@ class ImportRows(BaseModel):
 
 
 def serve_office_commands(broker: NatsBroker, handler: OfficeHandler, answers: Answers) -> None:
-    """Register the commands that are about an office or the backbone, likewise."""
+    """Register the commands that are about an office or the backbone."""
 
-    @broker.subscriber("cmd.ektp.{place}.outage_begin", no_reply=True, title="outage_begin")
-    async def outage_begin(body: OutageBegin) -> None:
-        answers.start(handler.outage(body, _key(), _correlation()))
+    async def outage(command: OutageBegin | OutageEnd) -> dict[str, Any]:
+        return await handler.outage(command, _key(), _correlation())
 
-    @broker.subscriber("cmd.ektp.{place}.outage_end", no_reply=True, title="outage_end")
-    async def outage_end(body: OutageEnd) -> None:
-        answers.start(handler.outage(body, _key(), _correlation()))
+    async def set_rule(command: SetRule) -> dict[str, Any]:
+        return await handler.set_rule(command, _key())
 
-    for name in ("calendar_set", "standard_set"):
-
-        @broker.subscriber(f"cmd.ektp.{BACKBONE_ID}.{name}", no_reply=True, title=name)
-        async def set_rule(body: SetRule) -> None:
-            answers.start(handler.set_rule(body, _key()))
+    answers.serve(broker, "cmd.ektp.{place}.outage_begin", outage, OutageBegin)
+    answers.serve(broker, "cmd.ektp.{place}.outage_end", outage, OutageEnd)
+    answers.serve(broker, f"cmd.ektp.{BACKBONE_ID}.calendar_set", set_rule, SetRule)
+    answers.serve(broker, f"cmd.ektp.{BACKBONE_ID}.standard_set", set_rule, SetRule)
 
 
 def serve_commands(broker: NatsBroker, handler: CommandHandler, importer: Importer, answers: Answers) -> None:
-    """Register the subscribers of the command service, on a broker with the middleware Answering, before it is started."""
-
-    def command(name: str) -> Callable[[Callable[..., Awaitable[None]]], object]:
-        return broker.subscriber(f"cmd.ektp.{{place}}.{name}", no_reply=True, title=name)
+    """Register the commands that are about cases, and what is asked of the writer itself."""
 
     async def done(command: AnyCommand) -> dict[str, Any]:
-        return _document(command, await handler.handle(command, _key(), _correlation()))
-
-    @command("submit")
-    async def submit(body: Submit) -> None:
         place = asked().path["place"]
-        if office(place).code != body.office:
+        if isinstance(command, Submit) and office(place).code != command.office:
             raise InvalidRequest([{"pointer": "/office", "message": f"sent to {place}"}])
-        answers.start(done(body))
-
-    async def advance(body: Advance) -> None:
-        answers.start(done(body))
-
-    for name in ("record", "queue", "print", "collect"):
-        command(name)(advance)
-
-    @command("return")
-    async def return_(body: Return) -> None:
-        answers.start(done(body))
-
-    @command("cancel")
-    async def cancel(body: Cancel) -> None:
-        answers.start(done(body))
-
-    @command("correct")
-    async def correct(body: Correct) -> None:
-        answers.start(done(body))
-
-    @command("import")
-    async def import_(body: ImportRows) -> None:
-        answers.start(take(body))
+        return _document(command, await handler.handle(command, _key(), _correlation()))
 
     async def take(chunk: ImportRows) -> dict[str, Any]:
         outcome = await importer.take(chunk.run, chunk.rows, chunk.number, chunk.ahead)
         rejected = [[line, problem.code, problem.message("id"), problem.message("en")] for line, problem in outcome.rejected]
         return {"added": outcome.added, "already_there": outcome.already_there, "rejected": rejected}
 
-    @broker.subscriber(f"cmd.ektp.{BACKBONE_ID}.ping", no_reply=True)
-    async def ping() -> None:
-        answers.start(answers.ping())
-
-    @broker.subscriber(f"cmd.ektp.{BACKBONE_ID}.metrics", no_reply=True)
-    async def metrics() -> None:
-        answers.start(figures())
-
     async def figures() -> bytes:
         return generate_latest(REGISTRY)
+
+    commands = {"submit": Submit, "return": Return, "cancel": Cancel, "correct": Correct}
+    commands |= dict.fromkeys(("record", "queue", "print", "collect"), Advance)
+    for name, command in commands.items():
+        answers.serve(broker, f"cmd.ektp.{{place}}.{name}", done, command)
+    answers.serve(broker, "cmd.ektp.{place}.import", take, ImportRows)
+    answers.serve(broker, f"cmd.ektp.{BACKBONE_ID}.ping", answers.ping)
+    answers.serve(broker, f"cmd.ektp.{BACKBONE_ID}.metrics", figures)
 
 
 def _document(command: AnyCommand, done: Done) -> dict[str, Any]:

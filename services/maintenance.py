@@ -96,12 +96,6 @@ class Maintenance:
 
 
 def serve_maintenance(broker: NatsBroker, maintenance: Maintenance, answers: Answers) -> None:
-    """Register the subscribers, on a broker with the middleware Answering, before it is started."""
-
-    @broker.subscriber(f"ask.ektp.{BACKBONE_ID}.rebuild", no_reply=True)
-    async def ask_rebuild(body: AskRebuild) -> None:
-        answers.start(maintenance.rebuild(body))
-
-    @broker.subscriber(f"ask.ektp.{BACKBONE_ID}.retry", no_reply=True)
-    async def ask_retry(body: AskRetry) -> None:
-        answers.start(maintenance.retry(body))
+    """Register the subscribers."""
+    answers.serve(broker, f"ask.ektp.{BACKBONE_ID}.rebuild", maintenance.rebuild, AskRebuild)
+    answers.serve(broker, f"ask.ektp.{BACKBONE_ID}.retry", maintenance.retry, AskRetry)

@@ -1,7 +1,7 @@
 """Questions as request and reply on `ask.ektp.<backbone>.<question>`; answers hold what was in the journal when asked."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -9,11 +9,11 @@ from typing import Any, ClassVar
 
 import sqlalchemy as sa
 from faststream.nats import NatsBroker
+from pydantic import BaseModel
 
 from events.calendar import for_office
-from events.envelope import decode, subject
 from events.offices import BACKBONE_ID, OFFICES, office
-from events.outage import OUTAGE_CAUSES, OutageBegan, OutageCause, OutageEnded, Outages, evolve
+from events.outage import OUTAGE_CAUSES, OutageCause, Outages
 from events.problem import Problem
 from events.receipt import InvalidReceipt, office_of, parse_receipt, receipt
 from events.rules import in_force
@@ -28,6 +28,7 @@ from projections.status import CaseStatus
 from projections.views import Projection
 from services.answering import Answers
 from services.coverage_document import AGES_DAYS, coverage_document, desk_document, uncollected_document
+from services.office_outages import office_outages
 from services.questions import AskCoverage, AskDesk, AskDue, AskFind, AskRest, AskSla, AskStatus, AsOf
 from services.sla_document import Parts, sla_document
 from services.status_document import status_document
@@ -142,10 +143,8 @@ class Questions:
 
     async def compare(self) -> dict[str, Any]:
         """All views with a fold of the journal, one comparison at a time."""
-        from services.reader import VIEWS  # noqa: PLC0415 (which imports this)
-
         async with self._comparing, self._view(status, AsOf()):
-            found = await compare(self._journal, self._engine, VIEWS)
+            found = await compare(self._journal, self._engine, self._runner.views.projections)
         return vars(found) | {"differences": [vars(difference) for difference in found.differences]}
 
     def _forecast(self, db: sa.Connection, found: CaseStatus, at: datetime) -> Forecast | None:
@@ -156,11 +155,7 @@ class Questions:
 
     async def _outage(self, place: str, at: datetime, ask: AsOf) -> OutageCause | None:
         """Why that office cannot work then: the first cause that counts."""
-        known: dict[OutageCause, Outages] = {}
-        for stored in await self._journal.messages(subject(place, "outage", "*")):
-            event = decode(stored.body, stored.seq)
-            if as_of.counts(event, ask.as_of, ask.as_recorded) and isinstance(event.fact, OutageBegan | OutageEnded):
-                known[event.fact.cause] = evolve(known.get(event.fact.cause, ()), event.fact, event.occurred)
+        known = await office_outages(self._journal, place, lambda event: as_of.counts(event, ask.as_of, ask.as_recorded))
         return next((cause for cause in OUTAGE_CAUSES if _lasts(known.get(cause, ()), at)), None)
 
     def _due(self, now: datetime) -> tuple[list[tuple[str, str]], datetime | None]:
@@ -176,7 +171,7 @@ class Questions:
         engine = self._engine
         if ask.as_of or ask.as_recorded:
             then = (ask.as_of, ask.as_recorded)
-            engine = await as_of.fold(self._journal, self._engine, [projection], head, *then, office=place)
+            engine = await as_of.fold(self._journal, self._engine, projection, head, *then, office=place)
         try:
             with engine.connect() as db:
                 yield db
@@ -196,48 +191,19 @@ def _time(ask: AsOf) -> datetime:
 
 
 def serve_questions(broker: NatsBroker, questions: Questions, answers: Answers) -> None:
-    """Register the subscribers of the question service, on a broker with the middleware Answering, before it is started."""
-
-    @broker.subscriber(f"ask.ektp.{BACKBONE_ID}.status", no_reply=True)
-    async def ask_status(body: AskStatus) -> None:
-        answers.start(questions.status(body))
-
-    @broker.subscriber(f"ask.ektp.{BACKBONE_ID}.find", no_reply=True)
-    async def ask_find(body: AskFind) -> None:
-        answers.start(questions.find(body))
-
-    @broker.subscriber(f"ask.ektp.{BACKBONE_ID}.coverage", no_reply=True)
-    async def ask_coverage(body: AskCoverage) -> None:
-        answers.start(questions.coverage(body))
-
-    @broker.subscriber(f"ask.ektp.{BACKBONE_ID}.desk", no_reply=True)
-    async def ask_desk(body: AskDesk) -> None:
-        answers.start(questions.desk(body))
-
-    @broker.subscriber(f"ask.ektp.{BACKBONE_ID}.uncollected", no_reply=True)
-    async def ask_uncollected(body: AskDesk) -> None:
-        answers.start(questions.uncollected(body))
-
-    @broker.subscriber(f"ask.ektp.{BACKBONE_ID}.sla", no_reply=True)
-    async def ask_sla(body: AskSla) -> None:
-        answers.start(questions.sla(body))
-
-    @broker.subscriber(f"ask.ektp.{BACKBONE_ID}.rest", no_reply=True)
-    async def ask_rest(body: AskRest) -> None:
-        answers.start(questions.rest(body))
-
-    @broker.subscriber(f"ask.ektp.{BACKBONE_ID}.due", no_reply=True)
-    async def ask_due(body: AskDue) -> None:
-        answers.start(questions.due(body))
-
-    @broker.subscriber(f"ask.ektp.{BACKBONE_ID}.compare", no_reply=True)
-    async def ask_compare() -> None:
-        answers.start(questions.compare())
-
-    @broker.subscriber(f"ask.ektp.{BACKBONE_ID}.lag", no_reply=True)
-    async def ask_lag() -> None:
-        answers.start(questions.lag())
-
-    @broker.subscriber(f"ask.ektp.{BACKBONE_ID}.ping", no_reply=True)
-    async def ping() -> None:
-        answers.start(answers.ping())
+    """Register the subscribers of the question service."""
+    asked: dict[str, tuple[Callable[..., Awaitable[Any]], type[BaseModel] | None]] = {
+        "status": (questions.status, AskStatus),
+        "find": (questions.find, AskFind),
+        "coverage": (questions.coverage, AskCoverage),
+        "desk": (questions.desk, AskDesk),
+        "uncollected": (questions.uncollected, AskDesk),
+        "sla": (questions.sla, AskSla),
+        "rest": (questions.rest, AskRest),
+        "due": (questions.due, AskDue),
+        "compare": (questions.compare, None),
+        "lag": (questions.lag, None),
+        "ping": (answers.ping, None),
+    }
+    for name, (answer, body) in asked.items():
+        answers.serve(broker, f"ask.ektp.{BACKBONE_ID}.{name}", answer, body)

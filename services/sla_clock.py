@@ -7,20 +7,19 @@ a restart or a second clock tells nothing twice and nothing wrong. What fell due
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import datetime
-from functools import reduce
 
 import structlog
 from prometheus_client import Counter, Histogram
 
-from events.envelope import Event, case_subject, subject
-from events.outage import OUTAGE_CAUSES, OfficeOutages, OutageBegan, OutageCause, OutageEnded, Outages
-from events.outage import evolve as evolve_outages
+from events.envelope import case_subject, subject
+from events.outage import OfficeOutages
 from events.sla import Breached, Warned
 from events.timers import Case, evolve
 from infra.group_commit import Change
 from infra.journal_errors import Conflict
 from infra.metrics import REGISTRY
 from services.case_store import CaseStore
+from services.office_outages import office_outages
 from services.rules_in_force import RulesInForce
 from services.sla_decision import decide
 
@@ -73,24 +72,32 @@ class SlaClock:
 
     async def tell_all(self, cases: Sequence[Due]) -> int:
         """As `tell`, for each of these. One that fails keeps nobody waiting; it is looked at again."""
+        if not cases:
+            return 0
+        offices = {office for office, _ in cases}
+        outages = {office: asyncio.create_task(office_outages(self._store.journal, office)) for office in offices}
+        await asyncio.wait(outages.values())
         told = 0
         for start in range(0, len(cases), _AT_ONCE):
             some = cases[start : start + _AT_ONCE]
-            answers = await asyncio.gather(*(self.tell(*case) for case in some), return_exceptions=True)
+            answers = await asyncio.gather(*(self.tell(*case, outages[case[0]]) for case in some), return_exceptions=True)
             told += sum(answer for answer in answers if isinstance(answer, int))
             if troubles := {type(answer).__name__ for answer in answers if isinstance(answer, BaseException)}:
                 log.warning("sla clock leaves cases for later", why=sorted(troubles))
         return told
 
-    async def tell(self, office: str, case: str) -> int:
-        """Append what must be told of this case now; returns how many events. Raises the journal's errors."""
+    async def tell(self, office: str, case: str, outages: Awaitable[OfficeOutages]) -> int:
+        """Append what must be told of this case now, its office having had these outages; returns how many events.
+
+        Raises the journal's errors.
+        """
         journal, on = self._store.journal, subject(office, "sla", case)
         history, told = await asyncio.gather(journal.load(case_subject(office, case)), journal.load(on))
         state = Case()
         for event in history:
             state = evolve(state, event, self._in_force.rulebook)
         now = self._now()
-        events = decide(state, told, await self._outages(office), now)
+        events = decide(state, told, await outages, now)
         if events:
             try:
                 await self._store.append(Change(on, told[-1].seq if told else 0, self._store.bodies(events, "")))
@@ -102,15 +109,3 @@ class SlaClock:
             at = event.fact.reached if isinstance(event.fact, Warned) else event.fact.due
             LATENESS.observe((now - at).total_seconds())
         return len(events)
-
-    async def _outages(self, office: str) -> OfficeOutages:
-        known: dict[OutageCause, Outages] = {}
-        for cause in OUTAGE_CAUSES:
-            history = await self._store.journal.load(subject(office, "outage", cause))
-            known[cause] = reduce(_with, history, ())
-        return known
-
-
-def _with(outages: Outages, event: Event) -> Outages:
-    assert isinstance(event.fact, OutageBegan | OutageEnded)
-    return evolve_outages(outages, event.fact, event.occurred)

@@ -95,7 +95,7 @@ async def rebuilding(journal: Journal, engine: sa.Engine, runner: Runner, head: 
 
 async def asking(journal: Journal, engine: sa.Engine, head: int) -> None:
     began = time.perf_counter()
-    fold = await as_of.fold(journal, engine, [status], head, datetime(2013, 1, 1, tzinfo=CALENDAR_V1.zone), None)
+    fold = await as_of.fold(journal, engine, status, head, datetime(2013, 1, 1, tzinfo=CALENDAR_V1.zone), None)
     fold.dispose()
     seconds = time.perf_counter() - began
     print(f"an as-of question about status: {seconds:.1f} s, {head / seconds:.0f} events/s")
