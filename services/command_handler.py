@@ -86,6 +86,8 @@ class CommandHandler:
         """A submission and the resident's claim stand or fall together."""
         resident, is_new = self._store.residents([command.nik])[command.nik]
         claims = HeldClaims() if is_new else await self._store.claims(resident)
+        if subject in claims.cases:  # this very command was done a moment ago, or its key was used with other content
+            raise Conflict([subject])
         others = [(await self._store.case(case)).state for case in claims.cases]
         request = request._replace(resident=resident)
         (event,) = decide(request, NEVER_SUBMITTED.state, *self._rules_and_now(request), others)

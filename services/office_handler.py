@@ -1,6 +1,7 @@
 """What is not about a case: an office's outages, and the standard and calendar of the backbone. Seldom asked, so each time
 loaded, decided and appended afresh."""
 
+import asyncio
 from collections.abc import Callable
 from datetime import datetime
 from functools import reduce
@@ -36,10 +37,11 @@ class SetRule(BaseModel):
 
 
 class OfficeHandler:
-    """Answers one command at a time; what it sets is in force for the next."""
+    """Many may be asked at once; what is set is in force for what comes next."""
 
     def __init__(self, store: CaseStore, secret: bytes, in_force: RulesInForce, now: Callable[[], datetime]) -> None:
         self._store, self._secret, self._in_force, self._now = store, secret, in_force, now
+        self._setting = asyncio.Lock()  # two versions set at once: the second must know of the first
 
     async def outage(self, command: OutageBegin | OutageEnd, key: str, correlation: str = "") -> dict[str, Any]:
         """An outage began or ended. Raises UnknownOffice, the refusals of services.outage, the journal's errors."""
@@ -64,6 +66,10 @@ class OfficeHandler:
 
     async def set_rule(self, command: SetRule, key: str) -> dict[str, Any]:
         """Set a version. Raises the refusals of services.rules, KeyReused, and the journal's errors."""
+        async with self._setting:
+            return await self._set_rule(command, key)
+
+    async def _set_rule(self, command: SetRule, key: str) -> dict[str, Any]:
         calendar = command.command == "calendar_set"
         on = rules.CALENDAR_SUBJECT if calendar else rules.STANDARD_SUBJECT
         asked = rules.read_calendar(command.document) if calendar else rules.read_standard(command.document)

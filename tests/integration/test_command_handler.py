@@ -3,6 +3,7 @@
 import asyncio
 import random
 from collections.abc import AsyncIterator
+from itertools import count
 
 import orjson
 import pytest
@@ -111,6 +112,23 @@ async def test_the_same_key_with_other_content_at_the_same_time_is_refused_too(w
         assert isinstance(refused, KeyReused)
         assert await outcomes(writer, (one, key), (one_step, key)) == [done, recorded]
     assert await writer.journal.last_seq() == 30
+
+
+@pytest.mark.parametrize("name", ["Siti Rahayu", "Siti"])
+async def test_a_submission_that_the_same_one_overtook_is_done_already_or_its_key_was_reused(
+    writer: Writer, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    done = await writer.handler.handle(submit(1, name="Siti Rahayu"), "key")
+    is_new, asked = writer.store.is_new, count()
+
+    async def overtaken(subject: str) -> bool:
+        return next(asked) == 0 or await is_new(subject)
+
+    monkeypatch.setattr(writer.store, "is_new", overtaken)
+    (told,) = await outcomes(writer, (submit(1, name=name), "key"))
+    assert next(asked) == 2  # it was decided again
+    assert told == done if name == "Siti Rahayu" else isinstance(told, KeyReused)
+    assert await writer.journal.last_seq() == 2
 
 
 async def test_64_commands_on_8_cases_at_once_make_lawful_histories(server: NatsServer, writer: Writer) -> None:

@@ -1,5 +1,6 @@
 """Outages, and versions of standard and calendar, against a real journal: noted once, and in force for what comes next."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from datetime import datetime, timedelta
 from typing import Any
@@ -93,6 +94,19 @@ async def test_a_version_that_is_set_holds_for_what_is_submitted_from_then_on(
     rulebook = await stored_rulebook(writer.journal)
     assert [in_force(rulebook.standards, at).version for at in (NOW - timedelta(seconds=1), NOW)] == [1, 2]
     assert RulesInForce(rulebook)(OFFICE, NOW) == writer.rules(OFFICE, NOW)  # as a writer reads it that is started again
+
+
+async def test_a_standard_and_a_calendar_that_are_set_at_once_are_both_in_force(
+    writer: Writer, offices: OfficeHandler
+) -> None:
+    calendar = CALENDAR_V1.model_dump(mode="json")
+    calendar["closed"]["2026-11-26"] = "banjir"
+    await asyncio.gather(
+        offices.set_rule(SetRule(command="standard_set", document=LENIENT), "standard"),
+        offices.set_rule(SetRule(command="calendar_set", document=calendar), "calendar"),
+    )
+    in_force_now = writer.rules(OFFICE, NOW)
+    assert (in_force_now.standard.version, in_force_now.calendar.version) == (2, 2)
 
 
 async def test_a_day_on_which_one_office_is_closed_moves_what_that_office_promises(
