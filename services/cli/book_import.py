@@ -75,16 +75,14 @@ async def import_book(desk: Desk, session: Session, file: Path, rejects: Rejects
         chunks, sent = _chunks(file), list[_Sent]()
         try:
             for number in count():
-                rows: list[RawRow | BadRow] = await asyncio.to_thread(
-                    next, chunks, []
-                )  # so that requests leave while a slow file is read
-                if rows:
+                # in a thread, so that requests leave while a slow file is read
+                if rows := await asyncio.to_thread(next, chunks, list[RawRow | BadRow]()):
                     sent.append(importing.send(number, rows, ahead=number > 0))
-                if len(sent) > 1 or (sent and not rows):
+                elif not sent:
+                    break
+                if not rows or len(sent) > 1:
                     await importing.settle(sent[0])
                     progress.update(bar, completed=sent.pop(0).rows[-1].position)
-                if not rows and not sent:
-                    break
         except BackboneGone as gone:
             raise ImportInterrupted(gone.waited_s, importing.imported) from None
         finally:

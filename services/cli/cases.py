@@ -6,7 +6,7 @@ import typer
 
 from events.nik import Nik
 from services.cli.desk import at_desk
-from services.cli.session import Session, ektp_command, instant
+from services.cli.session import Session, ektp_command, instant, minute
 from services.commands import Advance, AnyCommand, Cancel, Command, Correct, Return
 from services.questions import AskFind, AskStatus
 from services.refusals import NothingCorrected
@@ -61,7 +61,7 @@ def add_to(app: typer.Typer) -> None:
             "stay_permit": stay_permit,
         }
         done = await _done(session, Command.validate_python(body), idempotency_key)
-        promised = done["promised"][:16].replace("T", " ")
+        promised = minute(done["promised"])
         session.say(f"{done['receipt']}  dijanjikan {promised}", f"{done['receipt']}  promised {promised}")
 
     def advance(name: Literal["record", "queue", "print", "collect"], help_text: str) -> None:
@@ -194,21 +194,17 @@ def status_text(session: Session, found: dict[str, Any]) -> str:
     if place:
         number, of = place["number"], place["of"]
         queue = f", antrean {number} dari {of}" if indonesian else f", number {number} of {of}"
-    promised = f"{'dijanjikan' if indonesian else 'promised'} {_minute(found['promised'])}"
+    promised = f"{'dijanjikan' if indonesian else 'promised'} {minute(found['promised'])}"
     lines = [f"{found['receipt']}  {_stage(session, found['stage'])}{queue}, {promised}", found["next_step"]]
     if forecast := found["forecast"]:
         words = ("perkiraan jadi", "9 dari 10 jadi paling lambat") if indonesian else ("expected", "9 of 10 by")
-        lines.append(f"{words[0]} {_minute(forecast['p50'])}, {words[1]} {_minute(forecast['p90'])}")
+        lines.append(f"{words[0]} {minute(forecast['p50'])}, {words[1]} {minute(forecast['p90'])}")
     for line in found["history"]:
-        recorded = f"{'tercatat' if indonesian else 'recorded'} {_minute(line['recorded'])}"
-        event = f"{_stage(session, line['event']):12}{_minute(line['occurred'])}  {recorded}"
+        recorded = f"{'tercatat' if indonesian else 'recorded'} {minute(line['recorded'])}"
+        event = f"{_stage(session, line['event']):12}{minute(line['occurred'])}  {recorded}"
         lines.append(f"  {event}  {line['actor'] or '-':12}  {line['id']}")
     return "\n".join(lines)
 
 
 def _stage(session: Session, name: str) -> str:
     return _STAGE_ID[name] if session.lang == "id" else name
-
-
-def _minute(instant: str) -> str:
-    return instant[:16].replace("T", " ")

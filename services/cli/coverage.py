@@ -11,7 +11,7 @@ from events.problem import Lang, Problem
 from services.against import Table, disagreements, read_table
 from services.cli.cases import AsOfOption, AsRecordedOption, Office
 from services.cli.desk import at_desk
-from services.cli.session import Session, ektp_command, instant
+from services.cli.session import Session, ektp_command, instant, minute
 from services.questions import AskCoverage, AskDesk
 
 EXIT_DISAGREES = 3
@@ -140,7 +140,7 @@ def _read(path: Path, office: str | None) -> Table:
 def _coverage_text(found: dict[str, Any], lang: Lang) -> str:
     headings, rules = _HEADINGS[lang], _RULES[lang]
     total = {"office": "", "district": "jumlah" if lang == "id" else "total", **found["total"]}
-    lines = [f"{_minute(found['as_of']):22}" + "".join(_cell(headings[column], column, lang) for column in _COLUMNS)]
+    lines = [f"{minute(found['as_of']):22}" + "".join(_cell(headings[column], column, lang) for column in _COLUMNS)]
     for row in (*found["rows"], total):
         cells = "".join(_cell(_number(row[column], lang), column, lang) for column in _COLUMNS)
         lines.append(f"{row['office']:8}{row['district']:14}{cells}")
@@ -156,7 +156,7 @@ def _coverage_text(found: dict[str, Any], lang: Lang) -> str:
 
 
 def _desk_text(found: dict[str, Any], lang: Lang) -> str:
-    lines = [_minute(found["as_of"])]
+    lines = [minute(found["as_of"])]
     for queue in found["stages"]:
         oldest = ""
         if queue["oldest"]:
@@ -170,7 +170,7 @@ def _uncollected_text(found: dict[str, Any], lang: Lang) -> str:
     over, days = ("lebih dari", "hari") if lang == "id" else ("over", "days")
     ages = [f"{over} {each['over_days']} {days}: {_number(each['count'], lang)}" for each in found["by_age"]]
     heading = f"{_QUEUES[lang]['printed']}: {_number(found['count'], lang)}"
-    return "\n".join([_minute(found["as_of"]), "; ".join([heading, *ages]), *_cases(found["cases"], lang)])
+    return "\n".join([minute(found["as_of"]), "; ".join([heading, *ages]), *_cases(found["cases"], lang)])
 
 
 def _cases(cases: list[dict[str, Any]], lang: Lang) -> list[str]:
@@ -178,7 +178,7 @@ def _cases(cases: list[dict[str, Any]], lang: Lang) -> list[str]:
     lines = []
     for case in cases[:SHOWN_MAX]:
         mark = " !" if case.get("over_limit") else ""
-        lines.append(f"  {case['receipt']}  {_minute(case['since'])}  {_days(case['age_seconds'], lang)}{mark}")
+        lines.append(f"  {case['receipt']}  {minute(case['since'])}  {_days(case['age_seconds'], lang)}{mark}")
     return lines if len(cases) <= SHOWN_MAX else [*lines, "  …"]
 
 
@@ -194,7 +194,3 @@ def _number(figure: float | None, lang: Lang) -> str:
 
 def _days(seconds: float, lang: Lang) -> str:
     return f"{int(seconds // 86_400)} {'hari' if lang == 'id' else 'days'}"
-
-
-def _minute(instant: str) -> str:
-    return instant[:16].replace("T", " ")

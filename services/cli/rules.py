@@ -12,7 +12,7 @@ import typer
 from events.rules import in_force
 from services.cli.cases import Actor, At, Key
 from services.cli.desk import at_desk
-from services.cli.session import Session, ektp_command, instant
+from services.cli.session import Session, ektp_command, instant, minute
 from services.office_handler import SetRule
 from services.outage import OutageBegin, OutageEnd
 from services.rules import InvalidCalendar, InvalidStandard
@@ -48,7 +48,7 @@ def _outage(model: type[OutageBegin | OutageEnd]) -> Callable[..., Any]:
         async with at_desk(session.data) as desk:
             done = await desk.office_command(asked, idempotency_key)
         session.document(done)
-        since = (done["open_since"] or "")[:16].replace("T", " ")
+        since = minute(done["open_since"] or "")
         session.say(
             f"{office} {cause}: {f'terganggu sejak {since}' if since else 'tidak terganggu'}",
             f"{office} {cause}: {f'out since {since}' if since else 'not out'}",
@@ -89,7 +89,7 @@ def _set(rule: Rule) -> Callable[..., Any]:
         async with at_desk(session.data) as desk:
             done = await desk.office_command(asked, idempotency_key)
         session.document(done)
-        since = done["valid_from"][:16].replace("T", " ")
+        since = minute(done["valid_from"])
         session.say(f"versi {done['version']} berlaku sejak {since}", f"version {done['version']} holds from {since}")
 
     command.__doc__ = f"Set a new version of the {rule}; what has started keeps the one it started under."

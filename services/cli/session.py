@@ -97,6 +97,11 @@ def instant(text: str | None) -> datetime | None:
     return read.replace(tzinfo=CALENDAR_V1.zone) if read.tzinfo is None else read
 
 
+def minute(instant: str) -> str:
+    """An instant of a document as a person reads it, to the minute."""
+    return instant[:16].replace("T", " ")
+
+
 class _Command(TyperCommand):
     """Does not repeat what was typed: a name without quotes becomes an argument too many."""
 

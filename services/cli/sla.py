@@ -9,7 +9,7 @@ from events.offices import OFFICES
 from events.problem import Lang
 from services.cli.cases import AsOfOption, AsRecordedOption, Office
 from services.cli.desk import at_desk
-from services.cli.session import Session, ektp_command, instant
+from services.cli.session import Session, ektp_command, instant, minute
 from services.questions import AskRest, AskSla
 from services.sla_document import LISTS
 
@@ -95,7 +95,7 @@ def _text(found: dict[str, Any], lang: Lang) -> str:
     ]
     return "\n".join(
         [
-            f"{_minute(found['as_of'])}  {', '.join(counts)}",
+            f"{minute(found['as_of'])}  {', '.join(counts)}",
             *_heading("at_risk", found, lang),
             *_few([_row(row, lang) for row in found["at_risk"]]),
             *_heading("breached", found, lang),
@@ -113,9 +113,9 @@ def _heading(name: str, found: dict[str, Any], lang: Lang) -> list[str]:
 
 
 def _row(row: dict[str, Any], lang: Lang) -> str:
-    line = f"  {row['receipt']}  {_word(row['target'], lang)}, {_word('due', lang)} {_minute(row['due'])}"
+    line = f"  {row['receipt']}  {_word(row['target'], lang)}, {_word('due', lang)} {minute(row['due'])}"
     if again := row.get("recomputed"):
-        line += f" ({_word('by_rules', lang)} {_minute(again['due'])})"
+        line += f" ({_word('by_rules', lang)} {minute(again['due'])})"
     return line
 
 
@@ -147,7 +147,3 @@ def _few(lines: list[str]) -> list[str]:
 
 def _word(name: str, lang: Lang) -> str:
     return _WORDS[lang].get(name, name)
-
-
-def _minute(instant: str) -> str:
-    return instant[:16].replace("T", " ")

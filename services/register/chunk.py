@@ -4,9 +4,10 @@ The case is looked up before the keystore, so that a row of an erased person mak
 """
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from typing import TypeVar
 
 from events.envelope import Event, resident_subject
 from events.problem import Problem
@@ -20,7 +21,8 @@ from services.register.known_rows import KnownRows
 from services.register.rejections import CaseDiffers, EarlierRowRejected, NotSubmitted
 from services.register.row import RegisterRow
 
-_ROWS_AT_A_TIME = 50  # then others have their turn: the chunk before is to be sent, and desks wait
+T = TypeVar("T")
+_ROWS_AT_A_TIME = 50
 RawRows = Sequence[tuple[int, Sequence[str]]]  # line in the file, cells in the order of register.row.COLUMNS
 
 
@@ -70,17 +72,11 @@ async def decide_chunk(
     `before` is on its way to the journal: what is decided here holds only if it is stored. Raises JournalBusy,
     JournalDamaged.
     """
-    chunk = Chunk(store, secret, rules, now, dict(rejected), before, known)
-    rows = []
-    for at, (line, cells) in enumerate(raw_rows):
-        rows.append(chunk.check(line, cells))
-        if at % _ROWS_AT_A_TIME == 0:
-            await asyncio.sleep(0)
+    chunk = Chunk(store, rules, now, dict(rejected), before)
+    rows = [identify(secret, line, cells, now, known) async for line, cells in _by_turns(raw_rows)]
     await chunk.look_up([row for row in rows if isinstance(row, IdentifiedRow) and not row.is_known])
-    for at, row in enumerate(rows):
+    async for row in _by_turns(rows):
         chunk.decide(row)
-        if at % _ROWS_AT_A_TIME == 0:
-            await asyncio.sleep(0)
     await chunk.seal()
     return chunk
 
@@ -91,28 +87,21 @@ class Chunk:
     def __init__(
         self,
         store: CaseStore,
-        secret: bytes,
         rules: RulesAt,
         now: datetime,
         rejected: dict[tuple[str, str], int],
         before: "Chunk | None",
-        known: KnownRows | None,
     ) -> None:
-        self._store, self._secret, self._rules, self._now = store, secret, rules, now
+        self._store, self._rules, self._now = store, rules, now
         self.rejected = rejected
         self.outcome = Outcome()
         self.is_stored = False
         self.found_stored = 0  # cases that had to be loaded
-        self._known = known
         self._cases: dict[str, _Case] = {}  # by subject
         self._residents: dict[str, Resident] = {}  # by NIK, of those who submit in this chunk
         self._claims: dict[str, _Claims] = {}  # by resident
         self._cases_before = before._cases if before else {}
         self._claims_before = before._claims if before else {}
-
-    def check(self, line: int, cells: Sequence[str]) -> IdentifiedRow | BadRow:
-        """The row if it can have happened, else why not."""
-        return identify(self._secret, line, cells, self._now, self._known)
 
     async def look_up(self, rows: Sequence[IdentifiedRow]) -> None:
         """Load what the journal has of these rows' cases, then of the residents who submit."""
@@ -179,10 +168,8 @@ class Chunk:
 
     async def seal(self) -> None:
         """Make the messages of what was decided, personal fields sealed."""
-        for at, case in enumerate(self._cases.values()):
+        async for case in _by_turns(self._cases.values()):
             case.bodies = self._store.bodies(case.events, case.state.resident)
-            if at % _ROWS_AT_A_TIME == 0:
-                await asyncio.sleep(0)
         for resident, claims in self._claims.items():
             claims.bodies = self._store.bodies(claims.events, resident)
 
@@ -243,3 +230,11 @@ class Chunk:
             raise CaseDiffers("kind")
         if self._store.resident(row.nik) != state.resident:
             raise CaseDiffers("nik")
+
+
+async def _by_turns(items: Iterable[T]) -> AsyncIterator[T]:
+    """Each of them, with a pause for others after some: the chunk before is to be sent, and desks wait."""
+    for at, item in enumerate(items):
+        if at % _ROWS_AT_A_TIME == 0:
+            await asyncio.sleep(0)
+        yield item
