@@ -37,7 +37,7 @@ def main() -> None:
         if isinstance(event.fact, Printed):
             printed.setdefault(event.entity_id, event.occurred)
     found = Counter[str]()
-    engine, chance, start = scratch_database(), random.Random(3), 0
+    engine, start = scratch_database(), 0
     status.TABLES.create_all(engine)
     for at in months():
         end = next((index for index in range(start, len(events)) if events[index].occurred > at), len(events))
