@@ -66,8 +66,8 @@ class JournalFull(Problem):
     code: ClassVar[str] = "journal_full"
     status: ClassVar[int] = 507
     retryable: ClassVar[bool] = True
-    sentence_id: ClassVar[str] = "Jurnal tidak dapat menulis ({why}). Beri ruang pada diska, lalu jalankan ulang: ektp up."
-    sentence_en: ClassVar[str] = "The journal cannot write ({why}). Make room on its disk, then restart: ektp up."
+    sentence_id: ClassVar[str] = "Jurnal tidak dapat menulis ({why}). Beri ruang pada diska; sesudah itu jalan lagi sendiri."
+    sentence_en: ClassVar[str] = "The journal cannot write ({why}). Make room on its disk; then it goes on by itself."
 
 
 @dataclass(eq=False)
