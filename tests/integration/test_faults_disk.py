@@ -65,7 +65,7 @@ def leave(disk: Path, free_kib: int) -> None:
     def resized() -> bool:
         now = os.statvfs(disk)
         used_kib = (now.f_blocks - now.f_bfree) * now.f_frsize >> 10
-        command = ["mount", "-o", f"remount,size={used_kib + free_kib}k", str(disk)]
+        command = ["mount", "-o", f"remount,size={used_kib + free_kib}k", "none", str(disk)]  # none: no old options again
         return subprocess.run(command, check=False, capture_output=True).returncode == 0
 
     eventually(resized)  # not where something was written in between and no longer fits
