@@ -6,6 +6,8 @@
     nats/           the server's store, log and pid
     keys/           secret, the server's users, later the keystore; left out of export and backup
     views/          the projections' databases
+    log/            the journal's transparency log: checkpoint, public key, tiles, archived events (tlog/tiles.py)
+    aside/          copies of the server's blocks that were found damaged
 
 Every directory is for its owner alone (0700), every file of ours too (0600).
 """
@@ -65,6 +67,14 @@ class DataFolder:
     def views(self) -> Path:
         return self.path / "views"
 
+    @property
+    def log(self) -> Path:
+        return self.path / "log"
+
+    @property
+    def aside(self) -> Path:
+        return self.path / "aside"
+
     def secret(self) -> bytes:
         """32 random bytes from which receipts and keyed hashes follow. Raises FolderDamaged."""
         file = self.keys / "secret"
@@ -89,7 +99,7 @@ def open_folder(path: Path) -> DataFolder:
                 _make(path)
             folder = DataFolder(path, _backbone(path))
             folder.secret()
-            for directory in (folder.keys, folder.nats, folder.views, folder.endpoint.parent):
+            for directory in (folder.keys, folder.nats, folder.views, folder.log, folder.aside, folder.endpoint.parent):
                 directory.mkdir(mode=0o700, exist_ok=True)
             folder.keys.chmod(0o700)  # a copy may have come back with wider rights
             for lock in (folder.owner_lock, folder.users_lock):

@@ -127,7 +127,7 @@ class CaseStore:
 
     def change(self, subject: str, expected_seq: int, events: list[Event], resident: str) -> Change:
         """Events of one subject as they go into the journal, personal fields sealed with the resident's key."""
-        return Change(subject, expected_seq, self.bodies(events, resident))
+        return Change(subject, expected_seq, self.bodies(events, resident), held=True)
 
     def bodies(self, events: list[Event], resident: str) -> list[bytes]:
         """Messages without their stamp, personal fields sealed with the resident's key."""

@@ -180,7 +180,9 @@ class Chunk:
         for _, entity in decided:
             if entity.before:  # it is stored by now
                 entity.last_seq, entity.before = entity.before.last_seq, None
-        changes = [Change(subject, entity.last_seq, entity.bodies) for subject, entity in decided if entity.bodies]
+        changes = [
+            Change(subject, entity.last_seq, entity.bodies, held=True) for subject, entity in decided if entity.bodies
+        ]
         seqs = iter(await self._store.append(*changes) if changes else [])
         for _, entity in decided:
             for _ in entity.bodies:

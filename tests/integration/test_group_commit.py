@@ -1,6 +1,7 @@
 """Appending: all or nothing per caller, in order, and every caller is told what became of it."""
 
 import asyncio
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from itertools import groupby
 from typing import Literal
@@ -82,6 +83,27 @@ async def test_the_innocent_land_and_the_culprits_are_told(
         else:
             assert [event.seq for event in await journal.load(subject(case))][1:] == outcome
     assert await journal.last_seq() == 100 + count * (100 - culprits)
+
+
+@pytest.mark.parametrize("overtaken_by", ["this appender", "another"])
+async def test_what_was_decided_on_held_cases_lands_unless_they_moved_on(
+    journal: Journal, commits: GroupCommit, overtaken_by: str
+) -> None:
+    cases = [f"c{number}" for number in range(40)]
+    await asyncio.gather(*(commits.append(change(case)) for case in cases))
+    decided = [replace(change(case, seq, 2), held=True) for seq, case in enumerate(cases, 1)]
+    if overtaken_by == "another":
+        async with GroupCommit(journal) as other:
+            await other.append(change("c7", 8, 2, serial="another"))
+    else:
+        await commits.append(change("c7", 8, 2, serial="another"))
+    told = await outcomes(commits, decided)
+    assert [number for number, outcome in enumerate(told) if isinstance(outcome, Conflict)] == [7]
+    assert await journal.last_seq() == 40 + 1 + 39
+    batch = [one.headers or {} for one in (await stored(journal))[41:]]
+    assert [name for headers in batch for name in headers if name.startswith("Nats-Expected")] == [
+        "Nats-Expected-Last-Sequence"  # of the first; nothing that makes the server open the blocks of all 40
+    ]
 
 
 async def test_what_belongs_together_is_stored_together_or_not_at_all(journal: Journal, commits: GroupCommit) -> None:

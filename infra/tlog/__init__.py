@@ -1,0 +1,1 @@
+"""Transparency-log formats, as the C2SP texts fix them: hashes, tiles, signed notes, checkpoints, proofs."""
