@@ -36,7 +36,7 @@ def schema(fact: type[Fact]) -> dict[str, Any]:
     hidden = personal_fields(fact)
     model = fact.model_json_schema(mode="serialization")
     definitions = model.get("$defs", {})
-    fields = {name: _plain(field, definitions) for name, field in model["properties"].items() if name not in hidden}
+    fields = {name: plain(field, definitions) for name, field in model["properties"].items() if name not in hidden}
     data = {
         "type": "object",
         "required": sorted(set(model.get("required", ())) - hidden),
@@ -106,17 +106,17 @@ def _what_breaks(name: str, fact: type[Fact]) -> list[str]:
 
 
 def _unsealed(old: dict[str, Any], new: dict[str, Any]) -> list[str]:
-    before, after = (schema["properties"]["data"]["x-sealed"] for schema in (old, new))
+    before, after = (schema["properties"]["data"].get("x-sealed", ()) for schema in (old, new))
     return [f"{name} is no longer sealed" for name in before if name not in after]
 
 
-def _plain(field: dict[str, Any], definitions: dict[str, Any]) -> dict[str, Any]:
+def plain(field: dict[str, Any], definitions: dict[str, Any]) -> dict[str, Any]:
     """A field without Pydantic's titles and references; what may be null is simply absent in a stored message."""
     if "$ref" in field:
         field = definitions[field["$ref"].rpartition("/")[2]]
     options = [option for option in field.get("anyOf", ()) if option != {"type": "null"}]
     if len(options) == 1:
-        return _plain(options[0], definitions)
+        return plain(options[0], definitions)
     return {key: value for key, value in field.items() if key not in {"title", "default"}}
 
 

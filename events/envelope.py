@@ -21,11 +21,12 @@ from events.application import (
     Returned,
     Submitted,
 )
+from events.erasure import ErasureOrdered
 from events.fact import Fact, type_names, upcast
 from events.offices import BACKBONE_ID
 from events.outage import OutageBegan, OutageEnded
 from events.problem import Problem
-from events.resident import CaseClaimed
+from events.resident import CaseClaimed, ClaimsClosed
 from events.rules import CalendarSet, StandardSet
 from events.sla import Breached, Warned
 
@@ -35,6 +36,7 @@ FACTS: dict[str, type[Fact]] = {  # older types, too
     for fact in (
         *(Submitted, Recorded, Queued, Printed, Collected, Returned, Cancelled, Corrected),
         *(CaseClaimed, CalendarSet, StandardSet, OutageBegan, OutageEnded, Warned, Breached),
+        *(ErasureOrdered, ClaimsClosed),
     )
     for name in type_names(fact)
 }
@@ -110,6 +112,20 @@ def case_subject(office: str, case: str) -> str:
 def resident_subject(resident: str) -> str:
     """The subject of a resident, who belongs to no one office."""
     return subject(BACKBONE_ID, "resident", resident)
+
+
+def erasure_subject(resident: str) -> str:
+    """The subject of a resident's erasure."""
+    return subject(BACKBONE_ID, "erasure", resident)
+
+
+def subject_in(body: bytes) -> str:
+    """The NATS subject that a message's own `source`, `type` and `subject` say; "" where it says none."""
+    try:
+        envelope = orjson.loads(body)
+        return subject(envelope["source"].rpartition("/")[2], envelope["type"].split(".")[3], envelope["subject"])
+    except (ValueError, LookupError, TypeError, AttributeError):
+        return ""
 
 
 def encode(event: Event, data: dict[str, Any]) -> bytes:

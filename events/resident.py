@@ -11,3 +11,9 @@ class CaseClaimed(Fact):
     TYPE: ClassVar[str] = "id.go.ektp.resident.case_claimed.v1"
     case: str
     office: str  # where the case lives
+
+
+class ClaimsClosed(Fact):
+    """No case can be claimed any more: told together with the order to erase the person, so that none slips in between."""
+
+    TYPE: ClassVar[str] = "id.go.ektp.resident.claims_closed.v1"

@@ -94,7 +94,7 @@ def open_folder(path: Path) -> DataFolder:
         if path.is_file():
             raise NotAFolder(str(path))
         path.mkdir(mode=0o700, parents=True, exist_ok=True)
-        with _locked(path):
+        with locked(path):
             if not (path / "backbone.json").exists():
                 _make(path)
             folder = DataFolder(path, _backbone(path))
@@ -169,8 +169,8 @@ def _backbone(path: Path) -> str:
 
 
 @contextmanager
-def _locked(path: Path) -> Iterator[None]:
-    """Holds the directory itself, so that no lock file lands in a folder that is not ours. Held for milliseconds."""
+def locked(path: Path) -> Iterator[None]:
+    """Holds a directory itself, so that no lock file lands in a folder that is not ours. Held for milliseconds."""
     fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
     try:
         fcntl.flock(fd, fcntl.LOCK_EX)

@@ -2,9 +2,11 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
-from infra.data_folder import DataFolder, write_durably
+from infra.data_folder import DataFolder, locked, write_durably
 from infra.nats_users import ACCOUNT, accounts, make_passwords
+from infra.subscribers import subscribers
 
 HOST = "127.0.0.1"  # nobody outside this machine
 LOG_BYTES_MAX = 10 << 20  # then the server begins a new log; it keeps one old one
@@ -35,9 +37,16 @@ def batch_directories(folder: DataFolder) -> int:
 
 
 def write_configuration(folder: DataFolder, port: int) -> Path:
-    """The server's configuration, passwords included (0600), as JSON, which it reads. Raises OSError."""
+    """The server's configuration, passwords included (0600), as JSON, which it reads. Raises OSError, FolderDamaged."""
     file = configuration_file(folder)
-    settings = {
+    with locked(folder.keys):  # a subscriber may be added at this moment
+        settings = _settings(folder, port)
+        write_durably(file, json.dumps(settings, indent=1, ensure_ascii=False).encode())
+    return file
+
+
+def _settings(folder: DataFolder, port: int) -> dict[str, Any]:
+    return {
         "server_name": f"ektp-{folder.backbone}",
         "listen": f"{HOST}:{port}",
         "pid_file": str(pid_file(folder)),
@@ -50,7 +59,5 @@ def write_configuration(folder: DataFolder, port: int) -> Path:
             "max_memory_store": 1 << 30,
             "max_file_store": 1 << 40,  # the default, 3/4 of the free disk, would keep a full one's streams from loading
         },
-        "accounts": accounts(make_passwords(folder)),
+        "accounts": accounts(make_passwords(folder), subscribers(folder)),
     }
-    write_durably(file, json.dumps(settings, indent=1, ensure_ascii=False).encode())
-    return file

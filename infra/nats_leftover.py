@@ -37,7 +37,7 @@ async def stop_left_over(folder: DataFolder) -> None:
 
     Raises SecondBackbone for one that even a kill does not end.
     """
-    pid = _left_over(folder)
+    pid = server_pid(folder)
     if pid is None:
         return
     with suppress(ProcessLookupError):
@@ -56,7 +56,7 @@ async def stop_left_over(folder: DataFolder) -> None:
         raise SecondBackbone(str(folder.path), pid)
 
 
-def _left_over(folder: DataFolder) -> int | None:
+def server_pid(folder: DataFolder) -> int | None:
     """Pid of a living nats-server with this folder's configuration. A number alone may by now be anybody's."""
     with suppress(OSError, ValueError):
         pid = int(pid_file(folder).read_text())

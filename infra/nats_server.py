@@ -24,7 +24,7 @@ from events.problem import Problem
 from infra.data_folder import DataFolder, remove_durably, require_space, write_durably
 from infra.folder_errors import writing
 from infra.nats_configuration import HOST, batch_directories, log_file, write_configuration
-from infra.nats_leftover import STOP_S_MAX, die_with_parent, stop_left_over
+from infra.nats_leftover import STOP_S_MAX, die_with_parent, server_pid, stop_left_over
 from infra.nats_users import credentials
 
 __all__ = [
@@ -34,6 +34,7 @@ __all__ = [
     "batch_directories",
     "credentials",
     "failed_to_write",
+    "reload",
     "start",
     "stop_left_over",
 ]
@@ -149,6 +150,18 @@ async def start(folder: DataFolder, port: int | None = None) -> NatsServer:
             raise PortTaken(port, "address already in use")
         raise ServerDidNotStart(str(log), line)
     return server
+
+
+def reload(folder: DataFolder, port: int) -> None:
+    """Have the folder's server on `port`, if it runs now, take up who may connect. It does so a moment later.
+
+    Raises FolderNotWritable, FolderDamaged.
+    """
+    with writing(folder.path):
+        write_configuration(folder, port)
+    with suppress(ProcessLookupError):
+        if pid := server_pid(folder):
+            os.kill(pid, signal.SIGHUP)
 
 
 def failed_to_write(folder: DataFolder) -> bool:

@@ -3,26 +3,31 @@
 Nobody may update, purge, delete or restore a stream, or delete a message; only the writer publishes facts; each user's
 replies come to an inbox that the others cannot listen to.
 
-Three accounts, because a right to ask the server anything is a right to choose where it answers, and the server answers
+Several accounts, because a right to ask the server anything is a right to choose where it answers, and the server answers
 without asking for rights: in one account a subscriber could have an answer "delivered" to a case's subject, into the
-journal. Subjects and streams of an account are out of the reach of another; what subscribers may ask is imported one by
-one. Applications of the library `eventsourcing` (infra.jetstream) make streams, and rights cannot say `ES_*`: a wildcard
+journal, or to another subscriber. Subjects and streams of an account are out of the reach of another; what subscribers may
+ask is imported one by one. So each subscriber has an account of its own, one of a fixed number of places: the server takes
+up new users while it runs, new accounts with imports only when it starts (2.15.1 answers them 503, or twice).
+Applications of the library `eventsourcing` (infra.jetstream) make streams, and rights cannot say `ES_*`: a wildcard
 stands for a whole name. So they have an account with streams of its own, where the journal does not exist.
 """
 
 import json
 import secrets
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
 from infra.data_folder import DataFolder, write_durably
 from infra.folder_errors import FolderDamaged
+from infra.subscribers import PLACES, Subscriber
+from infra.subscribers import user as user_of
 
-User = Literal["writer", "reader", "desk", "subscriber", "recorder"]
+User = Literal["writer", "reader", "desk", "recorder"]
 ACCOUNT = "BACKBONE"  # the server keeps its streams in nats/jetstream/BACKBONE/streams
-SUBSCRIBERS = "SUBSCRIBERS"
+SUBSCRIBERS = [f"SUBSCRIBER_{place}" for place in range(1, PLACES + 1)]
 RECORDERS = "RECORDERS"
-FEED_API = "feed.API"  # stands for $JS.API in the subscribers' account: nats-py `jetstream(prefix=...)`
+FEED_API = "feed.API"  # stands for $JS.API in a subscriber's account: nats-py `jetstream(prefix=...)`
 
 _REPLIES = ["_INBOX_writer.>", "_INBOX_reader.>", "_INBOX_desk.>"]
 _READ = [
@@ -36,10 +41,19 @@ _READ = [
     "$JS.API.CONSUMER.DELETE.EKTP.>",
     "$JS.FC.EKTP.>",
 ]
+_TELL = [  # what keeps the feed, and makes the subscribers' consumers
+    "ektp.feed.*.*.*",  # and not `ektp.feed.>`: four words are a subject of the journal
+    "$JS.API.STREAM.CREATE.EKTP_FEED",
+    "$JS.API.STREAM.INFO.EKTP_FEED",
+    "$JS.API.DIRECT.GET.EKTP_FEED",
+    "$JS.API.CONSUMER.CREATE.EKTP_FEED.*",
+    "$JS.API.CONSUMER.INFO.EKTP_FEED.*",
+    "$JS.API.CONSUMER.DELETE.EKTP_FEED.*",
+]
 # no CONSUMER.CREATE: a push consumer delivers to any subject of the backbone's account; `ektp subscriber add` makes them
-_FEED = ["$JS.API.STREAM.INFO.EKTP_FEED", "$JS.API.CONSUMER.INFO.EKTP_FEED.*", "$JS.ACK.EKTP_FEED.>"]
+_FEED = ["$JS.API.CONSUMER.INFO.EKTP_FEED.*", "$JS.ACK.EKTP_FEED.*.>"]
 _FEED_PULL = "$JS.API.CONSUMER.MSG.NEXT.EKTP_FEED.*"  # many answers to one request
-_FEED_LIVE = "ektp.feed.>"
+_FEED_LIVE, _HEARD_AS = "live.ektp.feed.*.*.*", "ektp.feed.*.*.*"  # what the feed's stream says again once it is stored
 _RECORD = [
     "es.>",
     "$JS.API.INFO",
@@ -53,13 +67,12 @@ _RECORD = [
 _NEVER = {"recorder": ["$JS.API.STREAM.CREATE.EKTP", "$JS.API.STREAM.CREATE.EKTP_FEED"]}  # one journal in the store
 
 _PUBLISH = {
-    "writer": ["ektp.>", "cmd.ektp.>", "ask.ektp.*.due", "$JS.API.STREAM.CREATE.EKTP", *_REPLIES, *_READ],
-    "reader": ["cmd.ektp.>", *_REPLIES, *_READ],
+    "writer": ["ektp.*.*.*", "cmd.ektp.>", "ask.ektp.*.due", "$JS.API.STREAM.CREATE.EKTP", *_REPLIES, *_READ],
+    "reader": ["cmd.ektp.>", *_REPLIES, *_READ, *_TELL],
     "desk": ["cmd.ektp.>", "ask.ektp.>", *_READ],
-    "subscriber": [subject.replace("$JS.API", FEED_API) for subject in (*_FEED, _FEED_PULL)],
     "recorder": _RECORD,
 }
-_SUBSCRIBE = {"writer": ["cmd.ektp.>"], "reader": ["ask.ektp.>"], "subscriber": [_FEED_LIVE]}
+_SUBSCRIBE = {"writer": ["cmd.ektp.>"], "reader": ["ask.ektp.>"]}
 
 
 class Credentials(NamedTuple):
@@ -96,40 +109,45 @@ def make_passwords(folder: DataFolder) -> dict[str, str]:
     return passwords
 
 
-def accounts(passwords: dict[str, str]) -> dict[str, Any]:
+def accounts(passwords: Mapping[str, str], subscribers: Mapping[str, Subscriber]) -> dict[str, Any]:
     """The `accounts` block of the server's configuration."""
 
-    def users(*names: User) -> list[dict[str, Any]]:
-        return [
-            {
-                "user": name,
-                "password": passwords[name],
-                "permissions": {
-                    "publish": {"allow": _PUBLISH[name], "deny": _NEVER.get(name, [])},
-                    "subscribe": {"allow": [f"_INBOX_{name}.>", *_SUBSCRIBE.get(name, [])]},
-                },
-            }
-            for name in names
-        ]
+    def user(name: User) -> dict[str, Any]:
+        heard = [f"_INBOX_{name}.>", *_SUBSCRIBE.get(name, [])]
+        return _user(name, passwords[name], _PUBLISH[name], heard, _NEVER.get(name, []))
 
-    to = {"accounts": [SUBSCRIBERS]}
+    to = {"accounts": SUBSCRIBERS}
     imports = [
-        {"service": {"account": ACCOUNT, "subject": subject}, "to": subject.replace("$JS.API", FEED_API)}
-        for subject in (*_FEED, _FEED_PULL)
+        *(
+            {"service": {"account": ACCOUNT, "subject": subject}, "to": _asked_as(subject)}
+            for subject in (*_FEED, _FEED_PULL)
+        ),
+        {"stream": {"account": ACCOUNT, "subject": _FEED_LIVE}, "to": _HEARD_AS},
     ]
+    places: dict[str, dict[str, Any]] = {account: {"imports": imports, "users": []} for account in SUBSCRIBERS}
+    for name, one in subscribers.items():
+        asked = [_asked_as(subject.replace("*", name)) for subject in (*_FEED, _FEED_PULL)]  # of its own consumer
+        rights = _user(user_of(name), one.password, asked, ["_INBOX.>", *one.subjects])
+        places[SUBSCRIBERS[one.place - 1]]["users"].append(rights)
     return {
         ACCOUNT: {
             "jetstream": "enabled",
-            "users": users("writer", "reader", "desk"),
+            "users": [user("writer"), user("reader"), user("desk")],
             "exports": [
                 *({"service": subject} | to for subject in _FEED),
                 {"service": _FEED_PULL, "response_type": "stream"} | to,
                 {"stream": _FEED_LIVE} | to,
             ],
         },
-        SUBSCRIBERS: {
-            "users": users("subscriber"),
-            "imports": [*imports, {"stream": {"account": ACCOUNT, "subject": _FEED_LIVE}}],
-        },
-        RECORDERS: {"jetstream": "enabled", "users": users("recorder")},
-    }
+        RECORDERS: {"jetstream": "enabled", "users": [user("recorder")]},
+    } | places
+
+
+def _user(name: str, password: str, says: list[str], hears: list[str], never: Sequence[str] = ()) -> dict[str, Any]:
+    rights = {"publish": {"allow": says, "deny": list(never)}, "subscribe": {"allow": hears}}
+    return {"user": name, "password": password, "permissions": rights}
+
+
+def _asked_as(subject: str) -> str:
+    """How a subscriber says it."""
+    return subject.replace("$JS.API", FEED_API)

@@ -13,17 +13,18 @@ from events.envelope import Event, case_subject, encode, resident_subject
 from events.fact import split, type_names
 from events.offices import BACKBONE_ID
 from events.receipt import event_id
-from events.resident import CaseClaimed
+from events.resident import CaseClaimed, ClaimsClosed
 from infra.group_commit import Change, GroupCommit
 from infra.journal import Journal
 from infra.journal_errors import Conflict
 from infra.keystore import Keystore, Resident
+from infra.overflow import Overflowing
 from services.application import State, evolve
 
-T = TypeVar("T")
 Held = TypeVar("Held", "HeldCase", "HeldClaims")
-_CASES_HELD_MAX = 100_000  # some 2.5 KB each: in the campaign of 2012 a city had as many on their way
+_CASES_HELD_MAX = 40_000  # some 2.5 KB each; older ones overflow into a file
 _CLAIMS_HELD_MAX = 20_000
+_RESIDENTS_HELD_MAX = 100_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,8 +51,8 @@ class CaseStore:
 
     def __init__(self, journal: Journal, commits: GroupCommit, keystore: Keystore) -> None:
         self.journal, self.commits, self.keystore = journal, commits, keystore
-        self._cases: OrderedDict[str, HeldCase] = OrderedDict()
-        self._claims: OrderedDict[str, HeldClaims] = OrderedDict()
+        self._cases: Overflowing[HeldCase] = Overflowing(_CASES_HELD_MAX)
+        self._claims: Overflowing[HeldClaims] = Overflowing(_CLAIMS_HELD_MAX)
         self._residents: OrderedDict[str, str] = OrderedDict()
 
     def held_case(self, subject: str) -> HeldCase | None:
@@ -73,13 +74,16 @@ class CaseStore:
 
         Raises JournalDamaged, JournalBusy.
         """
-        return subject not in self._cases and not await self.journal.last([subject])
+        return self._cases.get(subject) is None and not await self.journal.last([subject])
 
     async def claims(self, resident: str) -> HeldClaims:
-        """The resident's claims. Raises JournalDamaged, JournalBusy."""
+        """The resident's claims. Raises JournalDamaged, JournalBusy, and Conflict for somebody who is just being erased:
+        once the key is gone, the same NIK is somebody new."""
         held = self._claims.get(resident)
         if held is None:
             history = await self.journal.load(resident_subject(resident))
+            if history and isinstance(history[-1].fact, ClaimsClosed):
+                raise Conflict([resident_subject(resident)])
             cases = tuple(
                 case_subject(event.fact.office, event.fact.case) for event in history if isinstance(event.fact, CaseClaimed)
             )
@@ -91,7 +95,7 @@ class CaseStore:
         """The id of a resident who is known; None for a NIK that never came or was erased."""
         held = self._residents.get(nik) or self.keystore.resident(nik)
         if held:
-            _hold(self._residents, nik, held, _CASES_HELD_MAX)
+            self._hold_resident(nik, held)
         return held
 
     def residents(self, niks: Iterable[str]) -> dict[str, Resident]:
@@ -99,20 +103,32 @@ class CaseStore:
         self.commits.may_append()
         found = self.keystore.residents(niks)
         for nik, resident in found.items():
-            _hold(self._residents, nik, resident.id, _CASES_HELD_MAX)
+            self._hold_resident(nik, resident.id)
         return found
 
+    def erase(self, resident: str) -> None:
+        """Destroy the resident's key, and forget whose it was. Raises ErasureUnfinished."""
+        self._residents = OrderedDict((nik, held) for nik, held in self._residents.items() if held != resident)
+        self.forget(resident_subject(resident))
+        self.keystore.destroy(resident)
+
+    def _hold_resident(self, nik: str, resident: str) -> None:
+        self._residents[nik] = resident
+        self._residents.move_to_end(nik)
+        if len(self._residents) > _RESIDENTS_HELD_MAX:
+            self._residents.popitem(last=False)
+
     def hold_case(self, subject: str, held: HeldCase) -> None:
-        _hold(self._cases, subject, held, _CASES_HELD_MAX)
+        self._cases.put(subject, held)
 
     def hold_claims(self, resident: str, held: HeldClaims) -> None:
-        _hold(self._claims, resident, held, _CLAIMS_HELD_MAX)
+        self._claims.put(resident, held)
 
     def forget(self, *subjects: str) -> None:
         """These moved on without us, or may have: load them afresh next time."""
         for moved in subjects:
-            self._cases.pop(moved, None)
-            self._claims.pop(moved.rpartition(".")[2], None)
+            self._cases.forget(moved)
+            self._claims.forget(moved.rpartition(".")[2])
 
     async def append(self, *changes: Change) -> list[int]:
         """As GroupCommit.append; what is held of subjects that moved on, or may have, is forgotten."""
@@ -136,9 +152,13 @@ class CaseStore:
     def _body(self, event: Event, resident: str) -> bytes:
         public, personal = split(event.fact)
         if personal:
-            bound_to = f"{event.id} {type_names(type(event.fact))[0]} {event.entity_id}"
-            public["sealed"] = self.keystore.seal(resident, orjson.dumps(personal), bound_to)
+            public["sealed"] = self.keystore.seal(resident, orjson.dumps(personal), bound_to(event))
         return encode(event, public)
+
+
+def bound_to(event: Event) -> str:
+    """What the sealed part of an event is bound to, so that it opens nowhere else."""
+    return f"{event.id} {type_names(type(event.fact))[0]} {event.entity_id}"
 
 
 def claim(submitted: Event, version: int, resident: str) -> Event:
@@ -160,10 +180,3 @@ def claim(submitted: Event, version: int, resident: str) -> Event:
 def _newer(loaded: Held, held: Held | None) -> Held:
     """While it was loaded someone may have appended, and hold what came of it already."""
     return held if held and held.last_seq > loaded.last_seq else loaded
-
-
-def _hold(held: "OrderedDict[str, T]", name: str, value: T, held_max: int) -> None:
-    held[name] = value
-    held.move_to_end(name)
-    if len(held) > held_max:
-        held.popitem(last=False)

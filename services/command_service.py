@@ -12,6 +12,8 @@ from infra.metrics import REGISTRY
 from services.answering import Answers, asked
 from services.command_handler import CommandHandler, Done
 from services.commands import Advance, AnyCommand, Cancel, Correct, Return, Submit
+from services.erasure import Erase
+from services.erasure_handler import ErasureHandler
 from services.office_handler import OfficeHandler, SetRule
 from services.outage import OutageBegin, OutageEnd
 from services.register.importer import Importer
@@ -45,6 +47,15 @@ def serve_office_commands(broker: NatsBroker, handler: OfficeHandler, answers: A
     answers.serve(broker, "cmd.ektp.{place}.outage_end", outage, OutageEnd)
     answers.serve(broker, f"cmd.ektp.{BACKBONE_ID}.calendar_set", set_rule, SetRule)
     answers.serve(broker, f"cmd.ektp.{BACKBONE_ID}.standard_set", set_rule, SetRule)
+
+
+def serve_erasure(broker: NatsBroker, handler: ErasureHandler, answers: Answers) -> None:
+    """Register the command that is about a person."""
+
+    async def erase(command: Erase) -> dict[str, Any]:
+        return await handler.erase(command, _key(), _correlation())
+
+    answers.serve(broker, f"cmd.ektp.{BACKBONE_ID}.erase", erase, Erase)
 
 
 def serve_commands(broker: NatsBroker, handler: CommandHandler, importer: Importer, answers: Answers) -> None:

@@ -7,6 +7,7 @@ import socket
 import sys
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import structlog
 
@@ -19,14 +20,18 @@ from infra.logs import configure_logs
 from infra.nats_broker import broker
 from infra.nats_connection import connect, to_the_end
 from projections import coverage, sla, status
+from projections.audit_log import AuditLog
+from projections.feed import Feed
 from projections.runner import Runner
 from projections.views import Views
 from services.answering import Answering, Answers
 from services.maintenance import Maintenance, serve_maintenance
 from services.question_service import Questions, serve_questions
+from services.witness_client import keep_cosigned
 
 log = structlog.get_logger()
 _NICE = 10  # a view may be a moment late; the writer may not
+_ARCHIVE_S_MAX = 6.0  # at the end; what is not archived then is at the next start
 VIEWS = (status, coverage, sla)
 
 
@@ -44,10 +49,15 @@ async def serve(data: Path, url: str, listening: socket.socket | None) -> None:
 
     def ended(task: asyncio.Task[None]) -> None:
         if not task.cancelled() and (error := task.exception()):  # a mistake of ours: `up` starts the reader again
-            log.error("runner died", why=type(error).__name__)
+            log.error("a part of the reader died", why=type(error).__name__)
             stop.set()
 
     following.add_done_callback(ended)
+    audit_log = AuditLog(journal, folder)
+    archiving = asyncio.create_task(audit_log.run())
+    archiving.add_done_callback(ended)
+    feed = Feed(journal, partial(require_room, folder))
+    telling = asyncio.create_task(feed.run())
     keystore = Keystore(folder.keys / "keystore.sqlite", folder.secret())
     questions = Questions(journal, engine, runner, keystore, folder.secret())
     answers = Answers()
@@ -56,14 +66,18 @@ async def serve(data: Path, url: str, listening: socket.socket | None) -> None:
     maintenance = Maintenance(journal, engine, runner, VIEWS)
     serve_maintenance(service, maintenance, answers)
     await service.start()
+    cosigning = asyncio.create_task(keep_cosigned(folder))
     if listening:
         from services.http import HttpServer, http_app  # noqa: PLC0415 (0.4 s of imports that only --http needs)
+        from services.witness import witness_router  # noqa: PLC0415
 
         async def writer_metrics() -> bytes:
             reply = await connection.request(f"cmd.ektp.{BACKBONE_ID}.metrics", timeout=2)
             return bytes(reply.data)
 
-        http = HttpServer(http_app(questions.lag, writer_metrics, partial(require_room, folder)), listening)
+        app = http_app(partial(_lag, questions, feed), writer_metrics, partial(require_room, folder))
+        app.include_router(witness_router(folder))
+        http = HttpServer(app, listening)
         serving = asyncio.create_task(http.run())
     await stop.wait()
     if listening:
@@ -72,11 +86,18 @@ async def serve(data: Path, url: str, listening: socket.socket | None) -> None:
     await answers.finish()
     await service.stop()
     await maintenance.stop()
-    following.cancel()
-    await asyncio.gather(following, return_exceptions=True)
+    for task in (following, cosigning, telling):
+        task.cancel()
+    await asyncio.gather(following, cosigning, telling, return_exceptions=True)
     keystore.close()
     engine.dispose()
     await connection.close()
+
+
+async def _lag(questions: Questions, feed: Feed) -> dict[str, Any]:
+    known = await questions.lag()
+    feed.tell_lag(known["head"])
+    return known
 
 
 if __name__ == "__main__":

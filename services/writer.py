@@ -28,7 +28,8 @@ from infra.nats_connection import connect, to_the_end
 from services.answering import Answering, Answers
 from services.case_store import CaseStore
 from services.command_handler import CommandHandler
-from services.command_service import serve_commands, serve_office_commands
+from services.command_service import serve_commands, serve_erasure, serve_office_commands
+from services.erasure_handler import ErasureHandler, finish_erasures
 from services.office_handler import OfficeHandler
 from services.register.importer import Importer
 from services.rules_in_force import RulesInForce, stored_rulebook
@@ -55,11 +56,13 @@ async def serve(data: Path, url: str, with_sla_clock: bool) -> None:
     keystore = Keystore(folder.keys / "keystore.sqlite", folder.secret())
     async with GroupCommit(journal, may_append=partial(require_room, folder)) as commits:
         store, rules = CaseStore(journal, commits, keystore), RulesInForce(await stored_rulebook(journal))
+        await finish_erasures(store)
         answers = Answers()
         service = broker(folder, "writer", url, middlewares=[Answering])
         handler = CommandHandler(store, folder.secret(), rules, _now)
         serve_commands(service, handler, Importer(store, folder.secret(), rules, _now), answers)
         serve_office_commands(service, OfficeHandler(store, folder.secret(), rules, _now), answers)
+        serve_erasure(service, ErasureHandler(store, folder.secret(), _now), answers)
         await service.start()
         clock = (
             asyncio.create_task(SlaClock(store, rules, _now, partial(_due, connection)).run()) if with_sla_clock else None

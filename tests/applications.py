@@ -17,13 +17,14 @@ from events.application import (
 )
 from events.calendar import CALENDAR_V1
 from events.envelope import Event
+from events.erasure import ErasureOrdered
 from events.fact import Fact
 from events.nik import Nik
 from events.offices import OFFICES
 from events.outage import OutageBegan, OutageEnded
 from events.problem import Problem
 from events.receipt import case_id, receipt
-from events.resident import CaseClaimed
+from events.resident import CaseClaimed, ClaimsClosed
 from events.rules import CalendarSet, StandardSet
 from events.sla import Breached, Warned
 from events.stages import Kind, Stage
@@ -85,6 +86,8 @@ EXAMPLES: dict[type[Fact], Fact] = {  # each kind of fact with every field set b
         Returned(**_NOTED, back_to=Stage.RECORDED),
         Corrected(**_NOTED, corrects="event-1", at=NOW, new_serial="B-18", new_actor="p.2", name=NAME),
         CaseClaimed(case=CASE, office=OFFICE),
+        ClaimsClosed(),
+        ErasureOrdered(digest="d", cases=(CASE,)),
         CalendarSet(calendar=CALENDAR_V1.model_dump(mode="json") | {"version": 2, "offices": _FLOOD}, valid_from=NOW),
         StandardSet(standard=STANDARD_V1.model_dump(mode="json") | {"version": 2}, valid_from=NOW),
         OutageBegan(digest="d", cause="power"),

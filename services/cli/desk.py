@@ -25,6 +25,7 @@ from infra.nats_client import QuickClient
 from infra.nats_connection import connect
 from services.backbone import Backbone
 from services.commands import AnyCommand, Submit
+from services.erasure import Erase
 from services.office_handler import SetRule
 from services.outage import OutageBegin, OutageEnd
 from services.wire import KEY_HEADER, PROBLEM_HEADER
@@ -79,9 +80,11 @@ class Desk:
         payload = command.model_dump_json(exclude_none=True).encode()
         return await self.request(f"cmd.ektp.{place.code}.{command.command}", payload, key or secrets.token_hex(16))
 
-    async def office_command(self, command: OutageBegin | OutageEnd | SetRule, key: str | None = None) -> dict[str, Any]:
+    async def office_command(
+        self, command: OutageBegin | OutageEnd | SetRule | Erase, key: str | None = None
+    ) -> dict[str, Any]:
         """Likewise, of a command that is about an office or the backbone. Raises UnknownOffice."""
-        place = BACKBONE_ID if isinstance(command, SetRule) else office(command.office).code
+        place = BACKBONE_ID if isinstance(command, SetRule | Erase) else office(command.office).code
         payload = command.model_dump_json(exclude_none=True).encode()
         return await self.request(f"cmd.ektp.{place}.{command.command}", payload, key or secrets.token_hex(16))
 

@@ -5,7 +5,7 @@ import sys
 import orjson
 import typer
 
-from services.cli import cases, coverage, office, register, rules, sla, views
+from services.cli import cases, coverage, erase, office, register, rules, sla, subscriber, views, witness
 from services.cli.session import InvalidRequestLine
 
 app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False, help="KTP-el backbone: cases and their history.")
@@ -16,6 +16,9 @@ coverage.add_to(app)
 sla.add_to(app)
 views.add_to(app)
 rules.add_to(app)
+erase.add_to(app)
+witness.add_to(app)
+subscriber.add_to(app)
 
 
 def run() -> None:

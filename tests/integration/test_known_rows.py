@@ -7,6 +7,7 @@ from infra.nats_server import NatsServer
 from services.register import importer
 from services.register.known_rows import known_rows
 from tests.integration.test_importer import ALL, Row, numbered, rows, told
+from tests.support import stored
 from tests.writing import writing
 
 BOOK = numbered(*(rows(f"C{serial}", *ALL, serial=serial) for serial in range(1, 41)))
@@ -56,8 +57,7 @@ async def test_only_the_very_same_row_is_known(server: NatsServer) -> None:
     async with writing(server) as writer:
         await writer.importer.take("first", BOOK[:5])
         known = await known_rows(writer.journal)
-        stored = await writer.journal.load(next(iter(writer.store._cases)))
-        for event in stored:
+        for event in await writer.journal.load((await stored(writer.journal))[0].subject):
             digest = event.fact.model_dump()["digest"]
             assert known.has(event.id, digest)
             assert not known.has(event.id, digest[::-1])

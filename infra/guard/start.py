@@ -1,0 +1,110 @@
+"""Starting the server only after a look at the journal's files, and letting nobody append before a second look through it.
+
+What the disk lost or changed is put back from the log and from what was seen in the files; where that is not possible, the
+backbone is halted: it answers questions, and takes no command until `ektp audit restore`.
+"""
+
+import asyncio
+
+import structlog
+
+from infra import nats_server
+from infra.data_folder import DataFolder
+from infra.guard.aside import copy_aside, forget_copies, keep_copies, new_prefix, undo_interrupted_rebuild
+from infra.guard.blocks import block_files
+from infra.guard.halt import halt, halted
+from infra.guard.inspection import Inspection, inspect
+from infra.guard.rebuild import difference, journal_of, rebuild
+from infra.guard.salvage import salvage
+from infra.journal import STREAM, Journal
+from infra.journal_errors import JournalRefused
+from infra.nats_configuration import stream_directory
+from infra.nats_server import NatsServer
+
+log = structlog.get_logger()
+
+_NO_STREAM = 10059  # the server's code
+
+
+async def start_guarded(folder: DataFolder, port: int | None = None) -> NatsServer:
+    """As nats_server.start, with a journal that is whole, or a backbone that is halted. No client may wait at `port`."""
+    nats_server.require_space(folder)
+    await nats_server.stop_left_over(folder)
+    if halted(folder):
+        log.error("the journal is halted; run: ektp audit restore")
+        return await nats_server.start(folder, port)
+    seen = await asyncio.to_thread(_look, folder)
+    if seen.wrong:
+        first = seen.wrong[0]
+        log.error("the journal's files are damaged", event=first.seq, why=first.why, places=len(seen.wrong))
+        await _put_back(folder, seen)
+        return await nats_server.start(folder, port)
+    await asyncio.to_thread(copy_aside, folder, seen.beyond_log)
+    server = await nats_server.start(folder, port)
+    try:
+        why = await _difference(server, seen)
+    except BaseException:
+        await server.stop()
+        raise
+    if why:
+        log.error("the server dropped what was in the journal's files", why=why)
+        await server.stop()
+        await _put_back(folder, seen)
+        return await nats_server.start(folder, port)
+    forget_copies(folder)
+    return server
+
+
+async def guard(folder: DataFolder) -> None:
+    """Likewise before a start at a port where clients wait: the comparing is done by a server that they do not find."""
+    await (await start_guarded(folder)).stop()
+
+
+def _look(folder: DataFolder) -> Inspection:
+    undo_interrupted_rebuild(folder)
+    return inspect(folder)
+
+
+async def _difference(server: NatsServer, seen: Inspection) -> str:
+    """What the server has otherwise than it was seen in the files; "" when nothing."""
+    async with journal_of(server) as journal:
+        comparing = asyncio.ensure_future(_compare(journal, seen))
+        died = asyncio.ensure_future(server.wait())
+        try:
+            await asyncio.wait({comparing, died}, return_when=asyncio.FIRST_COMPLETED)
+            return comparing.result() if comparing.done() else "it died"
+        finally:
+            comparing.cancel()
+            died.cancel()
+            await asyncio.gather(comparing, died, return_exceptions=True)
+
+
+async def _compare(journal: Journal, seen: Inspection) -> str:
+    try:
+        if why := await difference(journal, seen.last, seen.walked):
+            return why
+    except JournalRefused as refused:
+        if refused.err_code != _NO_STREAM:
+            raise
+        return "the server has no journal" if seen.last else ""
+    newest = await journal.newest()
+    if newest and newest.seq > seen.last:  # it completes a batch that was being committed, if it still can
+        headers = newest.headers or {}
+        if "Nats-Batch-Id" in headers and "Nats-Batch-Commit" not in headers:
+            return "the beginning of a batch without its end"
+    return ""
+
+
+async def _put_back(folder: DataFolder, seen: Inspection) -> None:
+    """Build the journal anew where nothing is lost; else halt, with a copy of the store as it is. No server runs."""
+    found = await asyncio.to_thread(salvage, folder, seen.tail)
+    if found.last < seen.known:
+        prefix = new_prefix()
+        blocks = [file for _, file in block_files(stream_directory(folder, STREAM) / "msgs")]
+        await asyncio.to_thread(copy_aside, folder, blocks, prefix)
+        log.error("halted", says=str(halt(folder, found.last + 1, seen.known, prefix)))
+    else:
+        prefix = await rebuild(folder, found)
+        log.warning("the journal was put back; nothing is lost", events=found.last, set_aside=f"aside/{prefix}-*")
+        await asyncio.to_thread(inspect, folder)  # puts its blocks on record
+    keep_copies(folder, prefix)
