@@ -9,6 +9,7 @@ import time
 from contextlib import aclosing
 from datetime import UTC, datetime
 from pathlib import Path
+from shutil import copytree
 
 import structlog
 from prometheus_client import Gauge
@@ -42,7 +43,7 @@ class AuditLog:
         """Raises FolderDamaged where the log's key is gone, OSError."""
         self._journal, self._folder, self._signer = journal, folder, log_signer(folder)
         self._mending = False  # the log is written anew beside the damaged one
-        self._known = _last_signed(folder)  # what was signed before, until the tree has come that far and is the same
+        self._known = _last_signed(folder)  # before: until the tree has come that far, and is the same, nothing is signed
         self._finish_at: int | None = None
         self._asked, self._finished = asyncio.Event(), asyncio.Event()
         self._sign_at: float | None = None  # by the loop's clock; None: no event waits for a checkpoint
@@ -122,6 +123,8 @@ class AuditLog:
         smaller = self._known is not None and writer.size < self._known.size  # than before: never
         if writer.size > writer.signed_size and not smaller:
             note = writer.sign()
+            if self._mending:
+                self._replace_log(writer)
             write_durably(self._folder.keys / "checkpoint", note.encode())
             self.signed_size = writer.signed_size
             CHECKPOINT_SIZE.set(writer.signed_size)
@@ -135,17 +138,16 @@ class AuditLog:
             if writer.checkpoint.root != self._known.root:
                 raise JournalDamaged(f"event up to {self._known.size}", "it is not what was signed before")
             bodies = bodies[until:]
-            if self._mending:
-                self._mended(writer)
         writer.add(bodies)
 
-    def _mended(self, writer: LogWriter) -> None:
-        """The log that was made anew is the same tree: it takes the place of the damaged one."""
-        writer.sign()
+    def _replace_log(self, writer: LogWriter) -> None:
+        """The log that was made anew, and is the tree that was signed before, takes the place of the damaged one."""
         aside = self._folder.aside / f"log-{datetime.now(UTC):%Y%m%dT%H%M%S}"
         for name in ("key", "witness-key"):
             if (self._folder.log / name).exists():
                 write_durably(self._beside / name, (self._folder.log / name).read_bytes())
+        if (self._folder.log / "cosigned").exists():
+            copytree(self._folder.log / "cosigned", self._beside / "cosigned", dirs_exist_ok=True)
         self._folder.log.rename(aside)
         self._beside.rename(self._folder.log)
         writer.directory, self._mending = self._folder.log, False
@@ -159,11 +161,14 @@ class AuditLog:
 
 
 def _last_signed(folder: DataFolder) -> Checkpoint | None:
-    """The last checkpoint that was signed, by the copy that lies with the keys; None before the first."""
-    try:
-        return read_checkpoint((folder.keys / "checkpoint").read_text())[0]
-    except FileNotFoundError:
-        return None
-    except (BadNote, UnicodeDecodeError):
-        log.warning("keys/checkpoint is unreadable; the log's own is taken")
-        return None
+    """The last checkpoint that was signed, by the copy that lies with the keys, else by the log; None before the first."""
+    for file in (folder.keys / "checkpoint", folder.log / "checkpoint"):
+        try:
+            checkpoint, note = read_checkpoint(file.read_text())
+            if note.signed_by([log_signer(folder).verifier]):
+                return checkpoint
+        except FileNotFoundError:
+            continue
+        except (BadNote, UnicodeDecodeError):
+            log.warning("a checkpoint is unreadable", file=file.name)
+    return None

@@ -4,8 +4,8 @@ Rows are only ever added, in journal order, so writing is quick however many the
 an event comes; counting is left to the question. A return or a cancellation takes nothing back.
 """
 
-from collections.abc import Sequence
-from typing import NamedTuple
+from collections.abc import Iterator, Sequence
+from typing import Any, NamedTuple
 
 import sqlalchemy as sa
 
@@ -65,12 +65,30 @@ def counts(db: sa.Connection) -> dict[str, Counts]:
     """By office code; an office where nothing was recorded or printed is left out. Seconds for a whole city's history."""
     office, resident = CASES.c.office, CASES.c.resident
     persons = sa.select(office, sa.func.count(resident.distinct())).join(RECORDINGS, RECORDINGS.c.case == CASES.c.case)
-    occurred = sa.func.coalesce(CORRECTIONS.c.occurred, PRINTS.c.occurred)
-    number = sa.func.row_number().over(partition_by=resident, order_by=(occurred, PRINTS.c.seq)).label("number")
-    cards = sa.select(office, number).join(PRINTS, PRINTS.c.case == CASES.c.case)
-    card = cards.outerjoin(CORRECTIONS, CORRECTIONS.c.event == PRINTS.c.event).subquery().c
+    card = _cards()
     printed = sa.select(card.office, sa.func.count(), sa.func.count().filter(card.number > 1)).group_by(card.office)
     found = {code: Counts(0, cards, again) for code, cards, again in db.execute(printed)}
     for code, recorded in db.execute(persons.group_by(office)):
         found[code] = found.get(code, Counts())._replace(recorded=recorded)
     return found
+
+
+def counted(db: sa.Connection) -> Iterator[tuple[str, str, int]]:
+    """(figure, office, journal position) of every event that `counts` counts, figure by figure, in journal order."""
+    office, first = CASES.c.office, sa.func.min(RECORDINGS.c.seq).label("first")
+    persons = sa.select(office, first).join(RECORDINGS, RECORDINGS.c.case == CASES.c.case)
+    for code, seq in db.execute(persons.group_by(office, CASES.c.resident).order_by(first)):
+        yield "recorded", code, seq
+    card = _cards()
+    for figure, least in (("printed", 1), ("reprinted", 2)):
+        for code, seq in db.execute(sa.select(card.office, card.seq).where(card.number >= least).order_by(card.seq)):
+            yield figure, code, seq
+
+
+def _cards() -> Any:
+    """Columns office, seq, and which card of its person it is, from 1, by when it was printed as last corrected."""
+    occurred = sa.func.coalesce(CORRECTIONS.c.occurred, PRINTS.c.occurred)
+    order = (occurred, PRINTS.c.seq)
+    number = sa.func.row_number().over(partition_by=CASES.c.resident, order_by=order).label("number")
+    cards = sa.select(CASES.c.office, PRINTS.c.seq, number).join(PRINTS, PRINTS.c.case == CASES.c.case)
+    return cards.outerjoin(CORRECTIONS, CORRECTIONS.c.event == PRINTS.c.event).subquery().c

@@ -57,7 +57,7 @@ class Report(NamedTuple):
 
 def sla(db: sa.Connection, as_of: datetime, office: str | None, since: datetime, recompute: bool = False) -> Report:
     """The office's targets, or all offices', at the aware instant `as_of`; breached are those due from `since` on."""
-    rules, outages = rulebook(db), _outages(db)
+    rules, outages = rulebook(db), outages_of(db)
     here = [CASES.c.office == office] if office else []
     counted = sa.select(sa.func.coalesce(sa.func.sum(CASES.c.running), 0)).where(*here)
     report = Report(int(db.execute(counted).scalar_one()), [], [], [], _ages(db, as_of, here))
@@ -69,8 +69,8 @@ def sla(db: sa.Connection, as_of: datetime, office: str | None, since: datetime,
         if stands_still(case):
             report.standing_still.append(Standing(row.receipt, case.office, case.steps[-1].stage, case.steps[-1].occurred))
         again = recomputed(case, rules, as_of).timers if recompute else ()
-        for timer, is_breached in _listed(case, as_of, since):
-            run = _run(row.receipt, case, timer, outages.get(case.office, {}), as_of, again)
+        for timer, is_breached in listed(case, as_of, since):
+            run = run_of(row.receipt, case, timer, outages.get(case.office, {}), as_of, again)
             (report.breached if is_breached else report.at_risk).append(run)
     for runs in (report.at_risk, report.breached):
         runs.sort(key=lambda run: (run.timer.due, run.receipt))
@@ -84,7 +84,7 @@ def _of_interest(as_of: datetime, since: datetime) -> sa.ColumnElement[bool]:
     return sa.case((CASES.c.running.is_(None), CASES.c.stage.in_(OPEN) | moved_since), else_=judged)
 
 
-def _listed(case: Case, as_of: datetime, since: datetime) -> Iterator[tuple[Timer, bool]]:
+def listed(case: Case, as_of: datetime, since: datetime) -> Iterator[tuple[Timer, bool]]:
     """The office's timers that are at risk or (True) were breached."""
     for timer in case.timers:
         if timer.target.is_breach:
@@ -96,7 +96,10 @@ def _listed(case: Case, as_of: datetime, since: datetime) -> Iterator[tuple[Time
                 yield timer, False
 
 
-def _run(receipt: str, case: Case, timer: Timer, outages: OfficeOutages, as_of: datetime, again: Sequence[Timer]) -> Run:
+def run_of(
+    receipt: str, case: Case, timer: Timer, outages: OfficeOutages, as_of: datetime, again: Sequence[Timer] = ()
+) -> Run:
+    """Of a timer of that case, its office having had these outages. `again`: timers under the rules at as-of."""
     spent, same = causes(timer, case.steps, outages, as_of), (timer.target.name, timer.start_id)
     other = next((other for other in again if (other.target.name, other.start_id) == same), None)
     return Run(receipt, case.office, timer, spent, office_due(timer, outages, as_of), other)
@@ -115,7 +118,7 @@ def _percentiles(since: Sequence[int], as_of: datetime) -> Percentiles:
     return {share: (micros(as_of) - since[rank - 1]) / 1_000_000 for share, rank in ranks.items()}
 
 
-def _outages(db: sa.Connection) -> dict[str, OfficeOutages]:
+def outages_of(db: sa.Connection) -> dict[str, OfficeOutages]:
     """By office, as far as they are known."""
     found: dict[str, OfficeOutages] = {}
     types = [fact.TYPE for fact in OUTAGES]

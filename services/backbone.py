@@ -24,6 +24,9 @@ from infra import nats_server
 from infra.data_folder import DataFolder, require_room
 from infra.folder_errors import DiskNearlyFull
 from infra.folder_lock import announce, withdraw
+from infra.guard.halt import halted
+from infra.guard.inspection import record_good_blocks
+from infra.guard.start import guard, start_guarded
 from infra.journal import Journal
 from infra.nats_client import QuickClient
 from infra.nats_connection import connect
@@ -32,7 +35,8 @@ from infra.nats_leftover import die_with_parent
 log = structlog.get_logger()
 
 _START_S_MAX = 30.0
-_STOP_S_MAX = 4.0  # for writer and reader; what they had under way is found by its key
+_STOP_S_MAX = {"writer": 4.0, "reader": 8.0}  # what a command had under way is found by its key; the reader archives
+_RECORD_S_MAX = 5.0  # for the guard's look at what was written: the next start is so much quicker
 _AGAIN_S = (0.2, 5.0)  # pause before a dead child is started again: at first, at most
 _LOOK_S = 1.0  # how often it is looked whether the server failed to write
 _LOG_BYTES_MAX = 10 << 20
@@ -69,7 +73,7 @@ class Backbone:
 
     async def __aenter__(self) -> "Backbone":
         try:
-            self.server = await nats_server.start(self.folder, self._nats_port)
+            self.server = await start_guarded(self.folder, self._nats_port)
             connection = await connect(self.folder, "writer", self.server.url)
             await Journal(connection).create()
             await connection.close()
@@ -146,6 +150,9 @@ class Backbone:
             pause_s = _AGAIN_S[0]
             while True:
                 try:
+                    await guard(self.folder)
+                    if halted(self.folder):  # what the writer has under way must not be sent on top
+                        await self._end("writer")
                     self.server = await nats_server.start(self.folder, self.server.port)
                     break
                 except Problem as problem:  # a full disk, a port that someone took meanwhile: may pass
@@ -164,19 +171,26 @@ class Backbone:
                     await self.server.stop()
 
     async def _stop_all(self) -> None:
-        """Reader and writer first, then the server, in good order."""
-        for process in self._parts.values():
-            with contextlib.suppress(ProcessLookupError):
-                process.send_signal(signal.SIGTERM)
-        waits = [asyncio.create_task(process.wait()) for process in self._parts.values()]
-        if waits:
-            await asyncio.wait(waits, timeout=_STOP_S_MAX)
-        for process in self._parts.values():
-            if process.returncode is None:
-                process.kill()
-                await process.wait()
+        """The writer first, then the reader, which archives what is left, then the server, in good order."""
+        for part, within_s in _STOP_S_MAX.items():
+            if process := self._parts.get(part):
+                with contextlib.suppress(ProcessLookupError):
+                    process.send_signal(signal.SIGTERM)
+                with contextlib.suppress(TimeoutError):
+                    await asyncio.wait_for(process.wait(), within_s)
+                await self._end(part)
         if hasattr(self, "server"):
             await self.server.stop()
+            if self.folder.clean_stop.exists():
+                with contextlib.suppress(OSError):  # a full disk: the next start looks at more
+                    await asyncio.to_thread(record_good_blocks, self.folder, _RECORD_S_MAX)
+
+    async def _end(self, part: str) -> None:
+        """kill -9, unless it has ended."""
+        process = self._parts[part]
+        if process.returncode is None:
+            process.kill()
+            await process.wait()
 
 
 async def _answers(connection: QuickClient, subject: str) -> bool:

@@ -64,7 +64,7 @@ class Questions:
         """Raises InvalidReceipt also for a case that was not yet known then."""
         wanted, at = parse_receipt(ask.receipt), min(_time(ask), datetime.now(UTC))
         place = office_of(wanted).code
-        async with self._view(status, ask, place) as db:
+        async with self.view(status, ask, place) as db:
             found = await asyncio.to_thread(status.status, db, wanted)
             if found is None:
                 raise InvalidReceipt
@@ -76,7 +76,7 @@ class Questions:
         """The receipts of a person, or of a register number (which need not be unique among offices)."""
         if ask.office:
             office(ask.office)
-        async with self._view(status, AsOf()) as db:
+        async with self.view(status, AsOf()) as db:
             if ask.nik:
                 resident = self._keystore.resident(ask.nik)
                 return {"receipts": status.receipts_of(db, resident, ask.office) if resident else []}
@@ -87,21 +87,21 @@ class Questions:
     async def coverage(self, ask: AskCoverage) -> dict[str, Any]:
         """Persons recorded and cards printed per office. Raises UnknownOffice."""
         offices = [office(ask.office).code] if ask.office else list(OFFICES)
-        async with self._view(coverage, ask) as db:
+        async with self.view(coverage, ask) as db:
             counts = await asyncio.to_thread(coverage.counts, db)
         return coverage_document(counts, _time(ask), offices)
 
     async def desk(self, ask: AskDesk) -> dict[str, Any]:
         """One page of the queue of each open stage. Raises UnknownOffice."""
         place = office(ask.office).code if ask.office else None
-        async with self._view(status, ask, place) as db:
+        async with self.view(status, ask, place) as db:
             queues = {stage: await asyncio.to_thread(desk.queue, db, stage, place, ask.page) for stage in desk.OPEN}
         return desk_document(queues, _time(ask), ask.page)
 
     async def uncollected(self, ask: AskDesk) -> dict[str, Any]:
         """One page of the printed cards that nobody has fetched. Raises UnknownOffice."""
         place = office(ask.office).code if ask.office else None
-        async with self._view(status, ask, place) as db:
+        async with self.view(status, ask, place) as db:
             cards = await asyncio.to_thread(desk.queue, db, Stage.PRINTED, place, ask.page)
             at = _time(ask)
             older = await asyncio.to_thread(desk.older, db, Stage.PRINTED, place, at, AGES_DAYS)
@@ -110,7 +110,7 @@ class Questions:
     async def sla(self, ask: AskSla) -> dict[str, Any]:
         """What runs, is at risk, was breached or stands still; its first part. Raises UnknownOffice."""
         place = office(ask.office).code if ask.office else None
-        async with self._view(sla, ask, place) as db:
+        async with self.view(sla, ask, place) as db:
             at = _time(ask)
             since = ask.since or at - BREACHED_WITHIN
             report = await asyncio.to_thread(sla_report.sla, db, at, place, since, ask.recomputed)
@@ -143,7 +143,7 @@ class Questions:
 
     async def compare(self) -> dict[str, Any]:
         """All views with a fold of the journal, one comparison at a time."""
-        async with self._comparing, self._view(status, AsOf()):
+        async with self._comparing, self.view(status, AsOf()):
             found = await compare(self._journal, self._engine, self._runner.views.projections)
         return vars(found) | {"differences": [vars(difference) for difference in found.differences]}
 
@@ -163,7 +163,7 @@ class Questions:
             return sla.due(db, now)
 
     @asynccontextmanager
-    async def _view(self, projection: Projection, ask: AsOf, place: str | None = None) -> AsyncIterator[sa.Connection]:
+    async def view(self, projection: Projection, ask: AsOf, place: str | None = None) -> AsyncIterator[sa.Connection]:
         """The rows that a question is about; `place`: only those of that office are asked for."""
         head = await self._journal.last_seq()
         if not await self._runner.wait_for(head, WITHOUT_PROGRESS_S):

@@ -14,6 +14,7 @@ import structlog
 from events.offices import BACKBONE_ID
 from infra.data_folder import open_folder, require_room
 from infra.database import open_database
+from infra.guard.halt import require_recordable
 from infra.journal import Journal
 from infra.keystore import Keystore
 from infra.logs import configure_logs
@@ -75,7 +76,7 @@ async def serve(data: Path, url: str, listening: socket.socket | None) -> None:
             reply = await connection.request(f"cmd.ektp.{BACKBONE_ID}.metrics", timeout=2)
             return bytes(reply.data)
 
-        app = http_app(partial(_lag, questions, feed), writer_metrics, partial(require_room, folder))
+        app = http_app(partial(_lag, questions, feed), writer_metrics, partial(require_recordable, folder))
         app.include_router(witness_router(folder))
         http = HttpServer(app, listening)
         serving = asyncio.create_task(http.run())
@@ -86,9 +87,11 @@ async def serve(data: Path, url: str, listening: socket.socket | None) -> None:
     await answers.finish()
     await service.stop()
     await maintenance.stop()
-    for task in (following, cosigning, telling):
+    await audit_log.finish(_ARCHIVE_S_MAX)
+    tasks = (following, cosigning, telling, archiving)
+    for task in tasks:
         task.cancel()
-    await asyncio.gather(following, cosigning, telling, return_exceptions=True)
+    await asyncio.gather(*tasks, return_exceptions=True)
     keystore.close()
     engine.dispose()
     await connection.close()

@@ -7,6 +7,7 @@ import asyncio
 import base64
 import http.client
 import math
+import re
 import time
 import urllib.error
 import urllib.request
@@ -65,7 +66,7 @@ async def ask(url: str, note: str, proof: Sequence[bytes], old: int) -> list[str
     body = f"old {old}\n{hashes}\n{note}".encode()
     async with asyncio.timeout(ANSWER_S):
         status, content_type, answer = await _aside(lambda: _post(f"{url}/add-checkpoint", body))
-    if status == 409 and content_type == "text/x.tlog.size" and answer.strip().isdigit():
+    if status == 409 and content_type == "text/x.tlog.size" and re.fullmatch(rb"\d{1,19}\n", answer):
         raise OtherSize(int(answer))
     if status != 200:
         raise Refused(f"it answers {status}" + ("; it has seen another history of this log" if status == 422 else ""))
@@ -77,7 +78,7 @@ async def keep_cosigned(folder: DataFolder) -> None:
     ask_at, said = dict[Witness, float](), dict[str, str]()
 
     def say(who: str, what: str) -> None:
-        if said.get(who) != what:
+        if what and said.get(who) != what:
             said[who] = what
             (log.info if what == "cosigned" else log.error)("witness", name=who, says=what)
 
@@ -114,8 +115,8 @@ async def _outcome(folder: DataFolder, witness: Witness, checkpoint: Checkpoint,
         return f"refused: {refused}"
     except (OSError, TimeoutError) as error:
         return f"away: {type(error).__name__}"
-    except LogDamaged as damaged:  # or its unfinished tiles have just been replaced by longer ones
-        return f"not asked: {damaged}"
+    except LogDamaged:  # most often its unfinished tiles have just been replaced by longer ones: next time
+        return ""
     return "cosigned"
 
 

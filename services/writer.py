@@ -15,8 +15,9 @@ from prometheus_client import Gauge, Info
 
 from events.calendar import CALENDAR_V1
 from events.offices import BACKBONE_ID
-from infra.data_folder import free_bytes, open_folder, require_room
+from infra.data_folder import free_bytes, open_folder
 from infra.group_commit import GroupCommit
+from infra.guard.halt import require_recordable
 from infra.journal import Journal
 from infra.keystore import Keystore
 from infra.logs import configure_logs
@@ -54,7 +55,7 @@ async def serve(data: Path, url: str, with_sla_clock: bool) -> None:
     BATCH_DIRECTORIES.set_function(lambda: batch_directories(folder))
     BUILD.info({"version": version("ektp-backbone")})
     keystore = Keystore(folder.keys / "keystore.sqlite", folder.secret())
-    async with GroupCommit(journal, may_append=partial(require_room, folder)) as commits:
+    async with GroupCommit(journal, may_append=partial(require_recordable, folder)) as commits:
         store, rules = CaseStore(journal, commits, keystore), RulesInForce(await stored_rulebook(journal))
         await finish_erasures(store)
         answers = Answers()

@@ -155,7 +155,7 @@ def fingerprint(subject: str, body: bytes) -> bytes:
     return sha256(b"%b\0%b" % (subject.encode(), body)).digest()
 
 
-def unfinished_batch(events: dict[int, Record]) -> list[int]:
+def _unfinished_batch(events: dict[int, Record]) -> list[int]:
     """Positions of the last events, where they are the beginning of an atomic batch: nobody was told that it is stored."""
     seqs = sorted(events, reverse=True)
     batch = _BATCH.search(events[seqs[0]].headers) if seqs else None
@@ -171,7 +171,7 @@ def _look_at_the_end(seen: Inspection, folder: DataFolder, position: int) -> Non
             for found in block_records(file.read_bytes(), number, STREAM, 0):
                 if isinstance(found, Record) and found.seq > max(position, seen.archive.size):
                     _take(seen, found)
-    unfinished = unfinished_batch(seen.tail)
+    unfinished = _unfinished_batch(seen.tail)
     if unfinished and unfinished[0] >= position:
         for seq in unfinished:
             del seen.tail[seq]

@@ -8,6 +8,7 @@ import secrets
 from collections.abc import AsyncIterator
 from contextlib import aclosing, asynccontextmanager
 
+import nats.errors
 import orjson
 
 from infra import nats_server
@@ -16,7 +17,7 @@ from infra.guard.aside import keep_old_store, move_store_aside
 from infra.guard.inspection import fingerprint, forget_record
 from infra.guard.salvage import Salvage
 from infra.journal import Journal, raise_error
-from infra.journal_errors import JournalDamaged
+from infra.journal_errors import JournalBusy, JournalDamaged
 from infra.journal_reader import read
 from infra.nats_connection import connect
 from infra.nats_server import NatsServer
@@ -51,12 +52,15 @@ async def rebuild(folder: DataFolder, found: Salvage) -> str:
 
 @asynccontextmanager
 async def journal_of(server: NatsServer) -> AsyncIterator[Journal]:
-    """The journal of a server, as its writer."""
-    connection = await connect(server.folder, "writer", server.url)
+    """The journal of a server, as its writer. Raises JournalBusy where the link breaks."""
     try:
-        yield Journal(connection, _BATCH_TIMEOUT_S)
-    finally:
-        await connection.close()
+        connection = await connect(server.folder, "writer", server.url)
+        try:
+            yield Journal(connection, _BATCH_TIMEOUT_S)
+        finally:
+            await connection.close()
+    except (nats.errors.Error, TimeoutError) as error:
+        raise JournalBusy(_BATCH_TIMEOUT_S, "nothing") from error
 
 
 async def difference(journal: Journal, last: int, fingerprints: list[bytes]) -> str:

@@ -5,13 +5,13 @@ import shutil
 import time
 from dataclasses import dataclass
 
-from infra.data_folder import DataFolder, remove_durably
-from infra.guard.aside import new_prefix, set_aside, undo_interrupted_rebuild
+from infra.data_folder import DataFolder, remove_durably, require_space
+from infra.guard.aside import keep_copies, new_prefix, set_aside, undo_interrupted_rebuild
 from infra.guard.halt import clear_halt, halted
 from infra.guard.inspection import inspect
 from infra.guard.rebuild import rebuild
 from infra.guard.salvage import salvage
-from infra.nats_server import require_space, stop_left_over
+from infra.nats_server import stop_left_over
 
 
 @dataclass(frozen=True)
@@ -37,9 +37,11 @@ async def restore(folder: DataFolder) -> Restored:
     why, seen = halted(folder), await asyncio.to_thread(inspect, folder)
     if why is None and not seen.wrong:
         return Restored(0, 0, None, None, time.monotonic() - started)
-    found = await asyncio.to_thread(salvage, folder, seen.tail, set_aside(folder, why.set_aside) if why else [])
     known = max(seen.known, why.known if why else 0)
+    blocks = set_aside(folder, why.set_aside) if why else []
+    found = await asyncio.to_thread(salvage, folder, known, seen.tail, blocks)
     prefix = await rebuild(folder, found)
+    keep_copies(folder, prefix)
     if found.last < seen.archive.size:
         _set_log_aside(folder)
     if lost := known - found.last:

@@ -1,4 +1,4 @@
-"""Gathering the events of a damaged journal from the log's archive and from blocks, and what of them follows without a gap."""
+"""Gathering the events of a damaged journal from the log's archive and from blocks, as far as none is missing."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -8,7 +8,7 @@ from events.envelope import subject_in
 from infra.data_folder import DataFolder
 from infra.guard.archive import Archive
 from infra.guard.blocks import Record, block_files, block_records
-from infra.guard.inspection import is_good, unfinished_batch
+from infra.guard.inspection import is_good
 from infra.journal import STREAM
 from infra.nats_configuration import stream_directory
 from infra.tlog.tiles import WIDTH
@@ -37,8 +37,10 @@ class Salvage:
                 seq += len(bodies)
 
 
-def salvage(folder: DataFolder, tail: Mapping[int, Record], more: Sequence[tuple[int, Path]] = ()) -> Salvage:
-    """What there is: in the archive, in `tail`, in `more` blocks, and in the server's.
+def salvage(
+    folder: DataFolder, known: int, tail: Mapping[int, Record], more: Sequence[tuple[int, Path]] = ()
+) -> Salvage:
+    """What there is of events 1 to `known`: in the archive, in `tail`, in `more` blocks, and in the server's.
 
     Every event is checked: by the log, else by the server's checksum. Raises OSError.
     """
@@ -57,7 +59,6 @@ def salvage(folder: DataFolder, tail: Mapping[int, Record], more: Sequence[tuple
             if record and record.seq not in records and not is_archived(record.seq) and is_good(record, archive):
                 records[record.seq] = record
     last = 0
-    while last + 1 in records or is_archived(last + 1):
+    while last < known and (last + 1 in records or is_archived(last + 1)):
         last += 1
-    unfinished = unfinished_batch({seq: record for seq, record in records.items() if archive.archived < seq <= last})
-    return Salvage(min([last + 1, *unfinished]) - 1, archive, records)
+    return Salvage(last, archive, records)

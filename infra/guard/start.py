@@ -9,7 +9,8 @@ import asyncio
 import structlog
 
 from infra import nats_server
-from infra.data_folder import DataFolder
+from infra.data_folder import DataFolder, require_space
+from infra.folder_errors import writing
 from infra.guard.aside import copy_aside, forget_copies, keep_copies, new_prefix, undo_interrupted_rebuild
 from infra.guard.blocks import block_files
 from infra.guard.halt import halt, halted
@@ -27,18 +28,28 @@ _NO_STREAM = 10059  # the server's code
 
 
 async def start_guarded(folder: DataFolder, port: int | None = None) -> NatsServer:
-    """As nats_server.start, with a journal that is whole, or a backbone that is halted. No client may wait at `port`."""
-    nats_server.require_space(folder)
+    """As nats_server.start, with a journal that is whole, or a backbone that is halted. No client may wait at `port`.
+
+    Raises as nats_server.start, FolderNotWritable, JournalBusy, JournalRefused, JournalDamaged.
+    """
+    require_space(folder)
     await nats_server.stop_left_over(folder)
-    if halted(folder):
-        log.error("the journal is halted; run: ektp audit restore")
-        return await nats_server.start(folder, port)
-    seen = await asyncio.to_thread(_look, folder)
-    if seen.wrong:
-        first = seen.wrong[0]
-        log.error("the journal's files are damaged", event=first.seq, why=first.why, places=len(seen.wrong))
+    with writing(folder.path):
+        if halted(folder):
+            log.error("the journal is halted; run: ektp audit restore")
+            return await nats_server.start(folder, port)
+        seen = await asyncio.to_thread(_look, folder)
+        if seen.wrong:
+            first = seen.wrong[0]
+            log.error("the journal's files are damaged", seq=first.seq, why=first.why, places=len(seen.wrong))
+        elif server := await _start_compared(folder, port, seen):
+            return server
         await _put_back(folder, seen)
         return await nats_server.start(folder, port)
+
+
+async def _start_compared(folder: DataFolder, port: int | None, seen: Inspection) -> NatsServer | None:
+    """Start on files that look good; None, and stopped again, where the server has otherwise than was seen in them."""
     await asyncio.to_thread(copy_aside, folder, seen.beyond_log)
     server = await nats_server.start(folder, port)
     try:
@@ -49,8 +60,7 @@ async def start_guarded(folder: DataFolder, port: int | None = None) -> NatsServ
     if why:
         log.error("the server dropped what was in the journal's files", why=why)
         await server.stop()
-        await _put_back(folder, seen)
-        return await nats_server.start(folder, port)
+        return None
     forget_copies(folder)
     return server
 
@@ -97,7 +107,7 @@ async def _compare(journal: Journal, seen: Inspection) -> str:
 
 async def _put_back(folder: DataFolder, seen: Inspection) -> None:
     """Build the journal anew where nothing is lost; else halt, with a copy of the store as it is. No server runs."""
-    found = await asyncio.to_thread(salvage, folder, seen.tail)
+    found = await asyncio.to_thread(salvage, folder, seen.known, seen.tail)
     if found.last < seen.known:
         prefix = new_prefix()
         blocks = [file for _, file in block_files(stream_directory(folder, STREAM) / "msgs")]

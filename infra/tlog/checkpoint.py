@@ -26,7 +26,7 @@ class Checkpoint:
 def read_checkpoint(raw: str) -> tuple[Checkpoint, Note]:
     """The checkpoint and the note that it is in, of which no signature is verified. Raises BadNote."""
     note = read_note(raw)
-    lines = note.text.splitlines()
+    lines = note.text.removesuffix("\n").split("\n")
     try:
         origin, size, root = lines[0], lines[1], base64.b64decode(lines[2], validate=True)
         if not origin or not all(lines) or str(int(size)) != size or int(size) < 0 or len(root) != 32:

@@ -7,6 +7,7 @@ tile/<level>/x001/234.p/<width>  the last, unfinished one of a level
 tile/entries/x001/234.zst        the entries themselves (bundle.py); unfinished: 234.p/<width>.zst
 """
 
+from collections.abc import Iterator
 from functools import lru_cache
 from pathlib import Path
 
@@ -90,6 +91,14 @@ class Tiles:
         if width == WIDTH and perfect_root(hashes) != self.hashes(level + 1, number // WIDTH)[number % WIDTH]:
             raise LogDamaged(path, "its hashes do not lead to the level above")
         return hashes
+
+    def files(self) -> Iterator[tuple[str, bytes]]:
+        """(path, content) of every hash tile of the tree. Raises LogDamaged."""
+        level = 0
+        while count := self.size >> 8 * level:
+            for number in range((count + WIDTH - 1) // WIDTH):
+                yield tile_path(level, number, self.width(level, number)), b"".join(self.hashes(level, number))
+            level += 1
 
     def entries(self, number: int) -> list[bytes]:
         """The entries of a bundle, each compared with its leaf hash. Raises LogDamaged."""

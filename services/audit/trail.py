@@ -86,13 +86,18 @@ def find_trail(directory: Path) -> Trail:
 def keys_for(trail: Trail, pinned: Path | None) -> tuple[list[Verifier], str]:
     """(public keys of the log and of witnesses, where they come from). Raises NotAKey."""
     file = pinned or trail.log / "key"
+    return [*read_keys(file), *_known_witnesses(trail)], str(file)
+
+
+def read_keys(file: Path) -> list[Verifier]:
+    """The public keys in a file, one a line, at least one of them a log's. Raises NotAKey."""
     try:
         keys = [read_vkey(line) for line in file.read_text().splitlines() if line.strip()]
     except (OSError, UnicodeDecodeError, BadNote):
         raise NotAKey(str(file)) from None
     if not any(key.type == LOG for key in keys):
         raise NotAKey(str(file))
-    return [*keys, *_known_witnesses(trail)], str(file)
+    return keys
 
 
 def _known_witnesses(trail: Trail) -> list[Verifier]:

@@ -1,6 +1,7 @@
 """The audit trail: `ektp audit verify`, `prove`, `check`, `export`, `case`."""
 
 import asyncio
+import base64
 from collections.abc import Callable
 from contextlib import AsyncExitStack
 from pathlib import Path
@@ -9,14 +10,23 @@ from typing import Annotated, Any
 import typer
 from rich.progress import Progress
 
+from events.envelope import case_subject, decode, subject
+from events.receipt import InvalidReceipt, case_id, office_of, parse_receipt
 from infra.folder_lock import endpoint
 from infra.guard.blocks import Record
+from infra.journal import Stored
+from infra.tlog.identity import log_signer
+from infra.tlog.tiles import read_head
+from services.audit.event_line import event_line
+from services.audit.export import export
 from services.audit.manifest import check_manifest
-from services.audit.trail import Trail, find_trail, keys_for
+from services.audit.proofs import NotAnchored, NotProvenHere, check, prove
+from services.audit.trail import Trail, find_trail, keys_for, read_keys
 from services.audit.verification import Verdict, Verification
-from services.cli.audit_app import audit_app
-from services.cli.desk import Desk
-from services.cli.session import Session, ektp_command
+from services.cli.audit_restore import restore_journal
+from services.cli.cases import Receipt
+from services.cli.desk import Desk, at_desk
+from services.cli.session import Session, ektp_command, minute
 
 KeyFile = Annotated[Path | None, typer.Option("--key", help="Public keys to trust: the log's, and witnesses'.")]
 _WHY_ID = {
@@ -27,7 +37,16 @@ _WHY_ID = {
     "rolled_back": "dimundurkan",
     "wrong_key": "ditandatangani kunci lain",
 }
+SIGNED_S_MAX, _LOOK_S = 20.0, 0.1
 _AGAIN = 5  # times that a log which grows meanwhile is looked at afresh
+
+audit_app = typer.Typer(no_args_is_help=True, help="The audit trail: verify, prove, check, export, case, restore.")
+
+
+def add_to(app: typer.Typer) -> None:
+    """Register the group."""
+    ektp_command(audit_app, "restore")(restore_journal)
+    app.add_typer(audit_app, name="audit")
 
 
 @ektp_command(audit_app, "verify")
@@ -46,6 +65,116 @@ async def verify(
     session.document(verdict.document())
     session.say(*_told(verdict))
     return 0 if verdict.ok else 1
+
+
+@ektp_command(audit_app, "prove")
+async def prove_case(
+    session: Session,
+    receipt: Receipt,
+    out: Annotated[Path | None, typer.Option("--out", help="Not given: RECEIPT.tlog-proof, here.")] = None,
+) -> None:
+    """Write proofs of all events of a case into one file, which anybody can check with the log's public key alone."""
+    code = parse_receipt(receipt)
+    async with at_desk(session.data) as desk:
+        messages = await _history(desk, code)
+        await _until_signed(desk, messages[-1].seq)
+        proofs = await asyncio.to_thread(prove, desk.folder.log, messages)
+    file = out or Path(f"{code}.tlog-proof")
+    file.write_text(proofs)
+    session.document({"file": str(file), "events": len(messages), "seq": messages[-1].seq})
+    session.say(f"{file}: bukti {len(messages)} peristiwa", f"{file}: proofs of {len(messages)} events")
+
+
+@ektp_command(audit_app, "check")
+async def check_proofs(
+    session: Session, proof: Annotated[Path, typer.Argument(help="A file of ektp audit prove.")], key: KeyFile = None
+) -> None:
+    """Check a file of proofs, off-line, with the public key of --key, or else of this data folder."""
+    try:
+        text = proof.read_text()
+    except (OSError, UnicodeDecodeError):
+        raise NotProvenHere(1, "the file cannot be read") from None
+    keys, key_from = (read_keys(key), str(key)) if key else keys_for(find_trail(session.data), None)
+    proven = check(text, keys)
+    last = proven.events[-1]
+    session.document(
+        {
+            "ok": True,
+            "case": last.entity_id,
+            "office": last.place,
+            "events": [event_line(event) for event in proven.events],
+            "size": proven.checkpoint.size,
+            "root": base64.b64encode(proven.checkpoint.root).decode(),
+            "key_from": key_from,
+            "cosigned_by": proven.cosigned_by,
+        }
+    )
+    names, size = ", ".join(event.name for event in proven.events), proven.checkpoint.size
+    session.say(
+        f"Sah: {names} ada dalam jejak audit dari {size} peristiwa. Kunci: {key_from}",
+        f"Proven: {names} are in the trail of {size} events. Key: {key_from}",
+    )
+
+
+@ektp_command(audit_app, "export")
+async def export_trail(session: Session, directory: Annotated[Path, typer.Argument(metavar="DIR")]) -> None:
+    """Write log, proofs, events and coverage figures into a new folder, with a signed manifest; verify DIR accepts it."""
+    async with at_desk(session.data) as desk:
+        head = await (await desk.journal()).last_seq()
+        await _until_signed(desk, head)
+        with Progress(console=session.progress) as progress:
+            bar = progress.add_task("audit export", total=head)
+            advance = lambda events: progress.update(bar, advance=events)  # noqa: E731
+            position = await asyncio.to_thread(export, desk.folder.log, log_signer(desk.folder), directory, advance)
+    session.document({"directory": str(directory), "position": position})
+    session.say(f"{directory}: {position} peristiwa", f"{directory}: {position} events")
+
+
+@ektp_command(audit_app, "case")
+async def case(session: Session, receipt: Receipt) -> None:
+    """What happened in one case: who, when it occurred and was recorded, where, why, and whether it is proven."""
+    code = parse_receipt(receipt)
+    async with at_desk(session.data) as desk:
+        messages = await _history(desk, code)
+        told = subject(messages[0].subject.split(".")[1], "sla", case_id(code))
+        messages += await (await desk.journal()).messages(told)
+        head = read_head(desk.folder.log)
+    size = head[0].size if head else 0
+    lines = [
+        event_line(event) | {"proof": "signed" if event.seq <= size else "waits"}
+        for event in sorted((decode(stored.body, stored.seq) for stored in messages), key=lambda event: event.seq)
+    ]
+    session.document({"receipt": code, "case": case_id(code), "log_size": size, "events": lines})
+    for line in lines:
+        cause = ", ".join(f"{name} {seconds} s" for name, seconds in (line["causes"] or {}).items() if seconds)
+        why = " ".join(filter(None, [line["detail"], cause, "(+)" if line["has_reason"] else ""]))
+        session.say(
+            *[
+                f"{line['seq']:>8} {minute(line['occurred'])} {minute(line['recorded'])} {line['office']} "
+                f"{line['event']:10} {line['actor'] or '-':12} {line['proof']:6} {why}"
+            ]
+            * 2
+        )
+
+
+async def _history(desk: Desk, receipt: str) -> list[Stored]:
+    """The case's messages. Raises InvalidReceipt."""
+    messages = await (await desk.journal()).messages(case_subject(office_of(receipt).code, case_id(receipt)))
+    if not messages:
+        raise InvalidReceipt
+    return messages
+
+
+async def _until_signed(desk: Desk, seq: int) -> None:
+    """Wait until a checkpoint covers this position: some 2 s where nothing is wrong. Raises NotAnchored."""
+    size = 0
+    for _ in range(int(SIGNED_S_MAX / _LOOK_S)):
+        head = read_head(desk.folder.log)
+        size = head[0].size if head else 0
+        if size >= seq:
+            return
+        await asyncio.sleep(_LOOK_S)
+    raise NotAnchored(seq, size)
 
 
 def _begin(trail: Trail, key: Path | None, advance: Callable[[int], None]) -> Verification:

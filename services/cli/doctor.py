@@ -7,6 +7,7 @@ from events.envelope import decode
 from events.offices import BACKBONE_ID
 from events.problem import Problem
 from infra.data_folder import RECORD_MIB_MIN, DataFolder, free_bytes, require_room
+from infra.guard.halt import halted
 from infra.journal import STREAM_CONFIG, Journal
 from infra.nats_configuration import batch_directories
 from services.cli.desk import Desk
@@ -33,6 +34,7 @@ async def examine(desk: Desk) -> list[Check]:
         await _clock(journal),
         await _answers(desk, "writer", f"cmd.ektp.{BACKBONE_ID}.ping"),
         await _views(desk),
+        _guard(desk.folder),
         _disk(desk.folder),
         _keys(desk.folder),
         _batches(desk.folder),
@@ -95,6 +97,11 @@ async def _views(desk: Desk) -> Check:
         which = ", ".join(f"{name}: events of {count} case(s)" for name, count in lag["set_aside"].items())
         return Check("views", False, f"set aside as not understood, {which}; after an update run: ektp retry")
     return Check("views", lag["lag_events"] <= LAG_EVENTS_MAX, f"at {lag['position']}, {lag['lag_events']} events behind")
+
+
+def _guard(folder: DataFolder) -> Check:
+    why = halted(folder)
+    return Check("guard", why is None, why.message("en") if why else "the journal is as the log knows it")
 
 
 def _disk(folder: DataFolder) -> Check:

@@ -5,7 +5,8 @@ import sys
 import orjson
 import typer
 
-from services.cli import cases, coverage, erase, office, register, rules, sla, subscriber, views, witness
+import services.cli.audit_restore  # noqa: F401 (its command joins audit_app)
+from services.cli import audit, cases, coverage, erase, office, register, rules, sla, subscriber, views, witness
 from services.cli.session import InvalidRequestLine
 
 app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False, help="KTP-el backbone: cases and their history.")
@@ -18,6 +19,7 @@ views.add_to(app)
 rules.add_to(app)
 erase.add_to(app)
 witness.add_to(app)
+audit.add_to(app)
 subscriber.add_to(app)
 
 

@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import signal
 import socket
+import sys
 import tempfile
 import time
 from collections import Counter
@@ -20,6 +21,7 @@ from events.receipt import InvalidReceipt, case_id, office_of, parse_receipt
 from events.stages import Stage
 from infra.data_folder import DataFolder, open_folder
 from infra.folder_lock import take_owner
+from infra.guard.halt import halted
 from infra.nats_configuration import HOST
 from infra.nats_server import PortTaken
 from services.application import State, evolve
@@ -117,6 +119,8 @@ async def _serve(
                 await _import_sample(session, desk)
             address = f"  http://{HOST}:{listening.getsockname()[1]}" if listening else ""
             print(f"ready  {backbone.server.url}{address}  --data {session.data}", flush=True)
+            if why := halted(folder):
+                print(why.message(session.lang), file=sys.stderr, flush=True)
             if sample:
                 await _show_one_case(session, desk)
             await asyncio.Event().wait()

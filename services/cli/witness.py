@@ -115,10 +115,11 @@ def add_to(app: typer.Typer) -> None:
             size, signed_at = (last[0].size, last[2]) if last else (0, None)
             witnessing.append({"name": witness.key.name, "url": witness.url} | _age(size, signed_at))
         session.document({"witnessed": witnessed, "witnesses": witnessing})
+        if not witnessed and not witnessing:
+            session.say("belum ada; lihat: ektp witness --help", "none yet; see: ektp witness --help")
         for row in witnessed:
-            session.say(
-                f"kami menyaksikan {row['name']}: {_text(row, 'id')}", f"we cosign {row['name']}: {_text(row, 'en')}"
-            )
+            who = row["name"]
+            session.say(f"kami menyaksikan {who}: {_text(row, 'id')}", f"we cosign {who}: {_text(row, 'en')}")
         for row in witnessing:
             who = f"{row['name']} ({row['url']})"
             session.say(f"disaksikan {who}: {_text(row, 'id')}", f"cosigned by {who}: {_text(row, 'en')}")

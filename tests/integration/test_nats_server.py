@@ -24,7 +24,6 @@ from infra.data_folder import DataFolder, open_folder
 from infra.folder_errors import FolderDamaged, TooLittleSpace
 from infra.nats_configuration import batch_directories, log_file, pid_file, write_configuration
 from infra.nats_server import NatsServer, PortTaken, ServerDidNotStart, credentials, start
-from infra.nats_users import FEED_API
 
 EVENT = "ektp.367203.application.c1"
 STREAM = {"name": "EKTP", "subjects": ["ektp.*.*.*"], "deny_delete": True, "deny_purge": True}
@@ -85,9 +84,9 @@ async def journal(client: Client) -> dict[str, Any]:
     return state
 
 
-async def in_order(client: Client, user: str) -> None:
+async def in_order(client: Client) -> None:
     """Returns when the server has judged all that `client` sent before; nats-py's flush overtakes what is pending."""
-    await ask(client, f"{FEED_API}.STREAM.INFO.EKTP_FEED" if user == "subscriber" else "$JS.API.INFO")
+    await ask(client, "$JS.API.INFO")
 
 
 async def make_journal(writer: Client) -> None:
@@ -137,32 +136,18 @@ async def left_over(folder: DataFolder, *options: str) -> AsyncIterator[tuple[su
     [
         ("reader", EVENT),
         ("desk", EVENT),
-        ("subscriber", EVENT),
-        ("subscriber", "cmd.ektp.367203.submit"),
-        ("subscriber", "ask.ektp.status"),
+        ("reader", "ektp.feed.application.c1"),
+        ("writer", "ektp.feed.367203.application.collected"),
+        ("desk", "ektp.feed.367203.application.collected"),
+        ("desk", "$JS.API.CONSUMER.CREATE.EKTP_FEED.c"),
         ("reader", "$JS.API.STREAM.CREATE.EKTP"),
         ("reader", "$JS.API.STREAM.CREATE.MINE"),
         *(
             (user, f"$JS.API.{call}.EKTP")
-            for user in ("writer", "reader", "desk", "subscriber")
+            for user in ("writer", "reader", "desk")
             for call in ("STREAM.UPDATE", "STREAM.PURGE", "STREAM.DELETE", "STREAM.RESTORE", "STREAM.MSG.DELETE")
         ),
-        *(
-            ("subscriber", f"{api}.{call}")
-            for api in ("$JS.API", FEED_API)
-            for call in (
-                "INFO",
-                "STREAM.INFO.EKTP",
-                "STREAM.MSG.GET.EKTP",
-                "DIRECT.GET.EKTP",
-                f"DIRECT.GET.EKTP.{EVENT}",
-                "CONSUMER.CREATE.EKTP.c",
-                "CONSUMER.CREATE.EKTP_FEED.c",
-                "CONSUMER.MSG.NEXT.EKTP.c",
-            )
-        ),
         ("desk", "_INBOX_reader.forged"),
-        ("subscriber", "_INBOX_desk.forged"),
     ],
 )
 async def test_a_user_may_not_publish(server: NatsServer, user: str, subject: str) -> None:
@@ -171,21 +156,21 @@ async def test_a_user_may_not_publish(server: NatsServer, user: str, subject: st
         before = await journal(writer)
         destroy = json.dumps(STREAM | {"max_msgs": 1, "discard": "old", "seq": 1}).encode()
         await client.publish(subject, destroy, reply=client.new_inbox())
-        await in_order(client, user)
+        await in_order(client)
         assert refused == [f'nats: permissions violation for publish to "{subject.lower()}"']
         assert await journal(writer) == before
 
 
-@pytest.mark.parametrize("user", ["writer", "reader", "desk", "subscriber"])
+@pytest.mark.parametrize("user", ["writer", "reader", "desk"])
 async def test_nobody_hears_the_replies_to_another(server: NatsServer, user: str) -> None:
     async with connected(server, user) as (client, refused):
-        for other in ("writer", "reader", "desk", "subscriber"):
+        for other in ("writer", "reader", "desk"):
             await client.subscribe(f"_INBOX_{other}.>")
         await client.subscribe("ektp.>")
         await client.subscribe(">")
-        await in_order(client, user)
-        allowed = [other for other in ("writer", "reader", "desk", "subscriber") if not any(other in no for no in refused)]
-        assert (allowed, len(refused)) == ([user], 5)
+        await in_order(client)
+        allowed = [other for other in ("writer", "reader", "desk") if not any(other in no for no in refused)]
+        assert (allowed, len(refused)) == ([user], 4)
 
 
 @pytest.mark.parametrize("user", ["writer", "reader", "desk"])
@@ -218,23 +203,16 @@ async def test_commands_and_questions_are_answered(server: NatsServer, asks: str
 
     async with connected(server, answers) as (service, _), connected(server, asks) as (client, _):
         await service.subscribe(f"{subject[:3]}.ektp.>", cb=answer)
-        await in_order(service, answers)
+        await in_order(service)
         assert (await ask(client, subject)).data == b"answer"
 
 
-async def test_a_subscriber_cannot_have_an_answer_delivered_into_the_journal(server: NatsServer) -> None:
-    async with connected(server, "writer") as (writer, _), connected(server, "subscriber") as (subscriber, refused):
+async def test_in_one_account_an_answer_comes_into_the_journal_without_a_right_to_publish(server: NatsServer) -> None:
+    """Hence accounts of their own for subscribers and recorders."""
+    async with connected(server, "writer") as (writer, _), connected(server, "desk") as (desk, _):
         await make_journal(writer)
-        question = f"{FEED_API}.STREAM.INFO.EKTP_FEED"
-        assert b"stream not found" in (await ask(subscriber, question)).data
-        await subscriber.publish(question, b"", reply=EVENT)
-        assert b"stream not found" in (await ask(subscriber, question)).data  # so the one before was answered, too
-        assert refused == []
-        assert (await journal(writer))["messages"] == 1
-        # in the backbone's own account it works, with no right to publish there: hence an account for subscribers
-        async with connected(server, "desk") as (desk, _):
-            await desk.publish("$JS.API.INFO", b"", reply=EVENT)
-            await ask(desk, "$JS.API.INFO")
+        await desk.publish("$JS.API.INFO", b"", reply=EVENT)
+        await ask(desk, "$JS.API.INFO")
         assert (await journal(writer))["messages"] == 2
 
 

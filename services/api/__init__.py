@@ -1,0 +1,1 @@
+"""The HTTP API: commands, questions, and the feed for who has no NATS."""
