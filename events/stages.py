@@ -29,6 +29,7 @@ class Kind(StrEnum):
 
 ORDER = (Stage.SUBMITTED, Stage.RECORDED, Stage.QUEUED, Stage.PRINTED, Stage.COLLECTED)
 FINAL = frozenset({Stage.COLLECTED, Stage.CANCELLED})
+OPEN = tuple(stage for stage in Stage if stage not in FINAL)
 REPRINTS = frozenset(
     {Kind.LOST, Kind.DAMAGED, Kind.DATA_CHANGE}
 )  # the person is recorded already: recording may be left out

@@ -79,6 +79,21 @@ def try_owner(folder: DataFolder) -> OwnerLock | None:
     return lock
 
 
+def is_owned(folder: DataFolder) -> bool:
+    """Whether somebody runs the backbone, or is about to. Writes nothing."""
+    try:
+        fd = os.open(folder.owner_lock, os.O_RDONLY)
+    except FileNotFoundError:
+        return False
+    try:
+        fcntl.flock(fd, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    finally:
+        os.close(fd)
+    return False
+
+
 async def take_owner(folder: DataFolder, wait_s: float = WAIT_S) -> OwnerLock:
     """The right to run the backbone; waits for a holder that is going. Raises SecondBackbone after `wait_s` seconds."""
     return await _take(folder, lambda: try_owner(folder), wait_s)

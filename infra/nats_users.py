@@ -50,6 +50,7 @@ _TELL = [  # what keeps the feed, and makes the subscribers' consumers
     "$JS.API.CONSUMER.INFO.EKTP_FEED.*",
     "$JS.API.CONSUMER.DELETE.EKTP_FEED.*",
 ]
+_TRY = ["canary.ektp", "$JS.API.STREAM.CREATE.EKTP_CANARY"]  # whether anything can be stored
 # no CONSUMER.CREATE: a push consumer delivers to any subject of the backbone's account; `ektp subscriber add` makes them
 _FEED = ["$JS.API.CONSUMER.INFO.EKTP_FEED.*", "$JS.ACK.EKTP_FEED.*.>"]
 _FEED_PULL = "$JS.API.CONSUMER.MSG.NEXT.EKTP_FEED.*"  # many answers to one request
@@ -68,7 +69,7 @@ _NEVER = {"recorder": ["$JS.API.STREAM.CREATE.EKTP", "$JS.API.STREAM.CREATE.EKTP
 
 _PUBLISH = {
     "writer": ["ektp.*.*.*", "cmd.ektp.>", "ask.ektp.*.due", "$JS.API.STREAM.CREATE.EKTP", *_REPLIES, *_READ],
-    "reader": ["cmd.ektp.>", *_REPLIES, *_READ, *_TELL],
+    "reader": ["cmd.ektp.>", *_REPLIES, *_READ, *_TELL, *_TRY],
     "desk": ["cmd.ektp.>", "ask.ektp.>", *_READ],
     "recorder": _RECORD,
 }

@@ -45,6 +45,7 @@ class AuditLog:
         self._mending = False  # the log is written anew beside the damaged one
         self._known = _last_signed(folder)  # before: until the tree has come that far, and is the same, nothing is signed
         self._finish_at: int | None = None
+        self._mend_asked = False
         self._asked, self._finished = asyncio.Event(), asyncio.Event()
         self._sign_at: float | None = None  # by the loop's clock; None: no event waits for a checkpoint
         self.signed_size = 0
@@ -65,10 +66,15 @@ class AuditLog:
                 self.stopped_by = problem
             except LogDamaged as damage:
                 log.error("the audit log is damaged and is made anew", file=damage.path, why=damage.why)  # noqa: TRY400
-                self._mending = True
+                self._mending, self._known = True, _last_signed(self._folder) or self._known
             except OSError as error:  # what is in memory is in doubt: it is made afresh from what is on disk
                 log.error("the audit log cannot be written", why=error.strerror or type(error).__name__)  # noqa: TRY400
                 await asyncio.sleep(_AGAIN_S)
+
+    def mend(self) -> None:
+        """Make the log anew from the journal, beside the one there is: somebody found a file of it damaged."""
+        self._mend_asked = True
+        self._asked.set()
 
     async def finish(self, within_s: float) -> bool:
         """Archive and sign what the journal holds by now; whether it was done. For a stop in good order."""
@@ -96,8 +102,12 @@ class AuditLog:
                 while True:
                     coming = coming or asyncio.ensure_future(anext(batches))
                     asked = asked or asyncio.ensure_future(self._asked.wait())
-                    waits = {coming} if self._asked.is_set() else {coming, asked}
+                    waits = {coming} if self._finish_at is not None else {coming, asked}
                     await asyncio.wait(waits, timeout=self._until_signing_s(), return_when=asyncio.FIRST_COMPLETED)
+                    if self._mend_asked:
+                        self._mend_asked = False
+                        self._asked.clear()
+                        raise LogDamaged("tile", "found by a scrub")
                     if coming.done():
                         batch, coming = coming.result(), None
                         await asyncio.to_thread(self._add, writer, batch)

@@ -12,10 +12,9 @@ import sqlalchemy as sa
 
 from events.outage import OUTAGE_CAUSES, OfficeOutages, Outage, OutageCause
 from events.rules import THE_BEGINNING
-from events.stages import ORDER, Stage
+from events.stages import OPEN, ORDER, Stage
 from infra.database import instant, micros
 from projections import sla, status
-from projections.desk import OPEN
 from projections.sla_judging import case_of
 from projections.sla_report import Run, listed, outages_of, run_of
 

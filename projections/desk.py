@@ -6,11 +6,10 @@ from datetime import datetime
 
 import sqlalchemy as sa
 
-from events.stages import FINAL, Stage
+from events.stages import Stage
 from infra.database import instant, micros
 from projections.status import CASES
 
-OPEN = tuple(stage for stage in Stage if stage not in FINAL)
 PAGE_ROWS = 100
 _DAY = 24 * 3600 * 1_000_000  # microseconds
 

@@ -14,13 +14,12 @@ from events.elapsed import causes, office_due
 from events.envelope import FACTS
 from events.outage import OfficeOutages, OutageBegan, OutageEnded, with_fact
 from events.sla import Cause
-from events.stages import FINAL, Stage
+from events.stages import OPEN, Stage
 from events.timers import Case, Timer, passed, recomputed, stands_still
 from infra.database import instant, micros
 from projections.sla import CASES, NOTED, OUTAGES, rulebook
 from projections.sla_judging import case_of
 
-OPEN = tuple(stage for stage in Stage if stage not in FINAL)
 SHARES = (50, 90, 99)  # per cent of the cases
 Percentiles = Mapping[int, float]  # seconds, by share: those of an actual case (nearest rank)
 

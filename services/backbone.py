@@ -36,7 +36,7 @@ log = structlog.get_logger()
 
 _START_S_MAX = 30.0
 _STOP_S_MAX = {"writer": 4.0, "reader": 8.0}  # what a command had under way is found by its key; the reader archives
-_RECORD_S_MAX = 5.0  # for the guard's look at what was written: the next start is so much quicker
+_RECORD_S_MAX = 3.0  # for the guard to look at what was written; the block it is at then takes up to 3 s more
 _AGAIN_S = (0.2, 5.0)  # pause before a dead child is started again: at first, at most
 _LOOK_S = 1.0  # how often it is looked whether the server failed to write
 _LOG_BYTES_MAX = 10 << 20

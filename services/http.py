@@ -1,8 +1,9 @@
-"""HTTP on loopback: for now liveness, readiness and metrics. Pages and the API are added here by their own files."""
+"""HTTP on loopback: liveness, readiness and metrics. Pages and the API are added by their own files."""
 
 import socket
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager, suppress
+from importlib.metadata import version
 from typing import Any
 
 import uvicorn
@@ -15,6 +16,7 @@ from infra.metrics import REGISTRY
 
 JOURNAL_HEAD = Gauge("ektp_journal_head", "Position of the journal's last event.", registry=REGISTRY)
 LAG = Gauge("ektp_projection_lag_events", "How far the views are behind the journal's head.", registry=REGISTRY)
+_STOP_S_MAX = 1  # at the end: who waits for events would hold up the signing of the log
 LAG_EVENTS_MAX = 10_000  # a reader further behind than this is not ready
 
 
@@ -22,12 +24,13 @@ def http_app(
     lag: Callable[[], Awaitable[dict[str, Any]]],
     writer_metrics: Callable[[], Awaitable[bytes]],
     require_room: Callable[[], None],
+    require_storing: Callable[[], Awaitable[None]],
 ) -> FastAPI:
     """`lag` as Questions.lag; `writer_metrics` in the Prometheus text format. Both raise when their part is away.
 
-    `require_room` raises why nothing can be recorded on this disk.
+    `require_room` raises why nothing can be recorded on this disk, `require_storing` why the server stores nothing.
     """
-    app = FastAPI(title="e-KTP backbone", docs_url=None, redoc_url=None)
+    app = FastAPI(title="e-KTP backbone", docs_url=None, redoc_url=None, version=version("ektp-backbone"))
 
     @app.get("/livez")
     async def livez() -> dict[str, bool]:
@@ -36,7 +39,7 @@ def http_app(
 
     @app.get("/readyz")
     async def readyz() -> JSONResponse:
-        """The journal answers, the writer answers and has room to record, and the views are near the journal's head."""
+        """Journal and writer answer, there is room, the server stores, and the views are near the journal's head."""
         reasons = []
         try:
             known = await lag()
@@ -54,6 +57,10 @@ def http_app(
             require_room()
         except Problem as problem:
             reasons.append(problem.message("en"))
+        try:
+            await require_storing()
+        except Exception as error:
+            reasons.append(f"storage: {error or type(error).__name__}")
         return JSONResponse({"ok": not reasons, "reasons": reasons}, status_code=503 if reasons else 200)
 
     @app.get("/metrics")
@@ -77,7 +84,7 @@ class HttpServer(uvicorn.Server):
     """Uvicorn inside the reader, which has its own signal handling."""
 
     def __init__(self, app: FastAPI, listening: socket.socket) -> None:
-        super().__init__(uvicorn.Config(app, log_config=None, access_log=False))
+        super().__init__(uvicorn.Config(app, log_config=None, access_log=False, timeout_graceful_shutdown=_STOP_S_MAX))
         self._listening = listening
 
     @contextmanager

@@ -17,7 +17,7 @@ from events.outage import OUTAGE_CAUSES, OutageCause, Outages
 from events.problem import Problem
 from events.receipt import InvalidReceipt, office_of, parse_receipt, receipt
 from events.rules import in_force
-from events.stages import Stage
+from events.stages import OPEN, Stage
 from infra.journal import Journal
 from infra.keystore import Keystore
 from projections import as_of, coverage, desk, sla, sla_report, status
@@ -95,7 +95,7 @@ class Questions:
         """One page of the queue of each open stage. Raises UnknownOffice."""
         place = office(ask.office).code if ask.office else None
         async with self.view(status, ask, place) as db:
-            queues = {stage: await asyncio.to_thread(desk.queue, db, stage, place, ask.page) for stage in desk.OPEN}
+            queues = {stage: await asyncio.to_thread(desk.queue, db, stage, place, ask.page) for stage in OPEN}
         return desk_document(queues, _time(ask), ask.page)
 
     async def uncollected(self, ask: AskDesk) -> dict[str, Any]:

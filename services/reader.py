@@ -7,14 +7,11 @@ import socket
 import sys
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import structlog
 
-from events.offices import BACKBONE_ID
 from infra.data_folder import open_folder, require_room
 from infra.database import open_database
-from infra.guard.halt import require_recordable
 from infra.journal import Journal
 from infra.keystore import Keystore
 from infra.logs import configure_logs
@@ -28,6 +25,7 @@ from projections.views import Views
 from services.answering import Answering, Answers
 from services.maintenance import Maintenance, serve_maintenance
 from services.question_service import Questions, serve_questions
+from services.scrub import SUBJECT, Scrub
 from services.witness_client import keep_cosigned
 
 log = structlog.get_logger()
@@ -66,41 +64,30 @@ async def serve(data: Path, url: str, listening: socket.socket | None) -> None:
     serve_questions(service, questions, answers)
     maintenance = Maintenance(journal, engine, runner, VIEWS)
     serve_maintenance(service, maintenance, answers)
+    scrub = Scrub(journal, folder, audit_log)
+    answers.serve(service, SUBJECT, scrub.scrub)
+    scrubbing = asyncio.create_task(scrub.run())
     await service.start()
     cosigning = asyncio.create_task(keep_cosigned(folder))
     if listening:
-        from services.http import HttpServer, http_app  # noqa: PLC0415 (0.4 s of imports that only --http needs)
-        from services.witness import witness_router  # noqa: PLC0415
+        from services.serving import serve_http  # noqa: PLC0415 (0.4 s of imports that only --http needs)
 
-        async def writer_metrics() -> bytes:
-            reply = await connection.request(f"cmd.ektp.{BACKBONE_ID}.metrics", timeout=2)
-            return bytes(reply.data)
-
-        app = http_app(partial(_lag, questions, feed), writer_metrics, partial(require_recordable, folder))
-        app.include_router(witness_router(folder))
-        http = HttpServer(app, listening)
-        serving = asyncio.create_task(http.run())
+        serving = asyncio.create_task(serve_http(listening, stop, folder, journal, engine, questions, keystore, feed))
+        serving.add_done_callback(ended)
     await stop.wait()
     if listening:
-        http.should_exit = True
-        await serving
+        await asyncio.wait([serving])
     await answers.finish()
     await service.stop()
     await maintenance.stop()
     await audit_log.finish(_ARCHIVE_S_MAX)
-    tasks = (following, cosigning, telling, archiving)
+    tasks = (following, cosigning, telling, archiving, scrubbing)
     for task in tasks:
         task.cancel()
     await asyncio.gather(*tasks, return_exceptions=True)
     keystore.close()
     engine.dispose()
     await connection.close()
-
-
-async def _lag(questions: Questions, feed: Feed) -> dict[str, Any]:
-    known = await questions.lag()
-    feed.tell_lag(known["head"])
-    return known
 
 
 if __name__ == "__main__":

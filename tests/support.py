@@ -87,7 +87,7 @@ async def damaged(server: NatsServer, *seqs: int) -> AsyncIterator[Journal]:
     await server.stop()
     assert server.folder.clean_stop.exists()
     for seq in seqs:
-        _flip_bit(server.folder, seq)
+        flip_bit(server.folder, seq)
     again = await start(server.folder)
     async with connected_writer(again) as connection:
         journal = Journal(connection)
@@ -98,9 +98,9 @@ async def damaged(server: NatsServer, *seqs: int) -> AsyncIterator[Journal]:
     await again.stop()
 
 
-def _flip_bit(folder: DataFolder, seq: int) -> None:
-    """A record: u32 length (top bit: has headers), u64 sequence, i64 time, …, body, 8 bytes of checksum."""
-    for block in (stream_directory(folder, "EKTP") / "msgs").glob("*.blk"):
+def flip_bit(folder: DataFolder, seq: int, stream: str = "EKTP") -> None:
+    """In the body of a record: u32 length (top bit: has headers), u64 sequence, i64 time, …, body, 8 bytes of checksum."""
+    for block in (stream_directory(folder, stream) / "msgs").glob("*.blk"):
         content, at = bytearray(block.read_bytes()), 0
         while at < len(content):
             length, found = struct.unpack_from("<IQ", content, at)

@@ -50,6 +50,7 @@ class Inspection:
 
     archive: Archive
     clean: bool  # the server was stopped in good order
+    by_checksum: bool = False  # ask the server's checksum also of events that the log has
     last: int = 0  # position of the last event in the files that counts
     known: int = 0  # greatest position that is known to have been given
     wrong: list[Wrong] = field(default_factory=list)
@@ -61,7 +62,7 @@ class Inspection:
 
 
 def inspect(folder: DataFolder) -> Inspection:
-    """Look at everything that is not on record as good, while no server runs; what is good goes on record.
+    """Look at everything that is not on record as good, while no server runs.
 
     An event is good that has the log's hash, or where the log does not reach the server's own checksum, and lies under
     the subject that its body says. Raises OSError.
@@ -71,18 +72,24 @@ def inspect(folder: DataFolder) -> Inspection:
     recorded = _on_record(folder)
     position = _walk(seen, files, recorded, None)
     _look_at_the_end(seen, folder, position)
-    if not seen.wrong:
-        newest = files[-1][0] if files and not seen.clean else 0
-        _put_on_record(folder, {number: block for number, block in seen.good.items() if number != newest})
+    if files and not seen.clean:  # the server may cut the newest
+        seen.good.pop(files[-1][0], None)
     return seen
 
 
-def record_good_blocks(folder: DataFolder, within_s: float) -> None:
-    """After a clean stop: put on record what is good, as far as time allows, so that the next start is quick."""
-    seen = Inspection(Archive(folder), clean=True)
-    _walk(seen, block_files(stream_directory(folder, STREAM) / "msgs"), _on_record(folder), time.monotonic() + within_s)
+def put_on_record(folder: DataFolder, seen: Inspection) -> None:
+    """Its good blocks, once the server was found to have what was seen in them: the log's hash does not cover all that the
+    server wants of a record. Raises OSError."""
     if not seen.wrong:
-        _put_on_record(folder, seen.good)
+        write_durably(_record_file(folder), json.dumps(seen.good).encode())
+
+
+def record_good_blocks(folder: DataFolder, within_s: float) -> None:
+    """After a clean stop: put on record what is good, by the server's checksums, too, as far as time allows, so that the
+    next start is quick. Raises OSError."""
+    seen = Inspection(Archive(folder), clean=True, by_checksum=True)
+    _walk(seen, block_files(stream_directory(folder, STREAM) / "msgs"), _on_record(folder), time.monotonic() + within_s)
+    put_on_record(folder, seen)
 
 
 def _walk(seen: Inspection, files: list[tuple[int, Path]], recorded: dict[int, Block], until_s: float | None) -> int:
@@ -101,7 +108,8 @@ def _walk(seen: Inspection, files: list[tuple[int, Path]], recorded: dict[int, B
         first, wrongs = position + 1, len(seen.wrong)
         if not seen.walked:
             seen.walked_from = first
-        position = _walk_block(seen, content, number, position, is_newest=number == files[-1][0])
+        trusted = known.last if known and unchanged else 0
+        position = _walk_block(seen, content, number, position, trusted, is_newest=number == files[-1][0])
         if position > seen.archive.size:
             seen.beyond_log.append(file)
         if not unchanged and wrongs == len(seen.wrong):
@@ -112,7 +120,7 @@ def _walk(seen: Inspection, files: list[tuple[int, Path]], recorded: dict[int, B
     return position
 
 
-def _walk_block(seen: Inspection, content: bytes, number: int, position: int, is_newest: bool) -> int:
+def _walk_block(seen: Inspection, content: bytes, number: int, position: int, trusted: int, is_newest: bool) -> int:
     for found in block_records(content, number, STREAM, position):
         if isinstance(found, Record):
             if found.seq > position + 1:
@@ -120,7 +128,7 @@ def _walk_block(seen: Inspection, content: bytes, number: int, position: int, is
             elif found.seq <= position:
                 _is_wrong(seen, found.seq, found.subject, "reordered")
                 continue
-            if not _take(seen, found):
+            if not _take(seen, found) or (seen.by_checksum and found.seq > trusted and not found.is_sound(STREAM)):
                 _is_wrong(seen, found.seq, found.subject, "altered")
             seen.walked.append(fingerprint(found.subject, found.body))
         elif found.why == "torn":
@@ -193,10 +201,6 @@ def _on_record(folder: DataFolder) -> dict[int, Block]:
         return {int(number): Block(*block) for number, block in json.loads(_record_file(folder).read_bytes()).items()}
     except (OSError, ValueError, TypeError, AttributeError):
         return {}
-
-
-def _put_on_record(folder: DataFolder, blocks: dict[int, Block]) -> None:
-    write_durably(_record_file(folder), json.dumps(blocks).encode())
 
 
 def forget_record(folder: DataFolder) -> None:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from infra.data_folder import DataFolder, remove_durably, require_space
 from infra.guard.aside import keep_copies, new_prefix, set_aside, undo_interrupted_rebuild
 from infra.guard.halt import clear_halt, halted
-from infra.guard.inspection import inspect
+from infra.guard.inspection import inspect, put_on_record
 from infra.guard.rebuild import rebuild
 from infra.guard.salvage import salvage
 from infra.nats_server import stop_left_over
@@ -47,7 +47,7 @@ async def restore(folder: DataFolder) -> Restored:
     if lost := known - found.last:
         for file in folder.views.iterdir():  # they may have seen what is lost; they are built anew
             file.unlink() if file.is_file() else shutil.rmtree(file)
-    await asyncio.to_thread(inspect, folder)  # puts the new blocks on record
+    put_on_record(folder, await asyncio.to_thread(inspect, folder))
     clear_halt(folder)
     first_lost = found.last + 1 if lost else None
     return Restored(found.last, lost, first_lost, f"aside/{prefix}", time.monotonic() - started)

@@ -37,9 +37,7 @@ class Salvage:
                 seq += len(bodies)
 
 
-def salvage(
-    folder: DataFolder, known: int, tail: Mapping[int, Record], more: Sequence[tuple[int, Path]] = ()
-) -> Salvage:
+def salvage(folder: DataFolder, known: int, tail: Mapping[int, Record], more: Sequence[tuple[int, Path]] = ()) -> Salvage:
     """What there is of events 1 to `known`: in the archive, in `tail`, in `more` blocks, and in the server's.
 
     Every event is checked: by the log, else by the server's checksum. Raises OSError.

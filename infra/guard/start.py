@@ -14,7 +14,7 @@ from infra.folder_errors import writing
 from infra.guard.aside import copy_aside, forget_copies, keep_copies, new_prefix, undo_interrupted_rebuild
 from infra.guard.blocks import block_files
 from infra.guard.halt import halt, halted
-from infra.guard.inspection import Inspection, inspect
+from infra.guard.inspection import Inspection, inspect, put_on_record
 from infra.guard.rebuild import difference, journal_of, rebuild
 from infra.guard.salvage import salvage
 from infra.journal import STREAM, Journal
@@ -62,6 +62,7 @@ async def _start_compared(folder: DataFolder, port: int | None, seen: Inspection
         await server.stop()
         return None
     forget_copies(folder)
+    put_on_record(folder, seen)
     return server
 
 
@@ -116,5 +117,5 @@ async def _put_back(folder: DataFolder, seen: Inspection) -> None:
     else:
         prefix = await rebuild(folder, found)
         log.warning("the journal was put back; nothing is lost", events=found.last, set_aside=f"aside/{prefix}-*")
-        await asyncio.to_thread(inspect, folder)  # puts its blocks on record
+        put_on_record(folder, await asyncio.to_thread(inspect, folder))
     keep_copies(folder, prefix)

@@ -81,7 +81,7 @@ def case_router(desk: Desk, questions: Questions) -> APIRouter:
         """Hand in an application; the answer has the receipt and the promised date."""
         command = Submit.model_validate(body.model_dump() | {"actor": body.actor or caller.name})
         answer = await desk.command(command, key)
-        return document(answer, 201, location=f"/api/cases/{answer['receipt']}")
+        return document(answer, 201, {"location": f"/api/cases/{answer['receipt']}"})
 
     def advance(name: Literal["record", "queue", "print", "collect"], says: str) -> None:
         @router.post(f"/{{receipt}}/{name}", name=name, summary=says, responses=_MOVED)
@@ -110,13 +110,17 @@ def case_router(desk: Desk, questions: Questions) -> APIRouter:
         return await done(Correct(receipt=receipt, **body.model_dump()), caller, key)
 
     @router.get(
-        "/{receipt}", responses=answers(304, 404, 410, *QUESTION, example=_STATUS), dependencies=[Depends(requires(*READERS))]
+        "/{receipt}",
+        responses=answers(304, 404, 410, *QUESTION, example=_STATUS),
+        dependencies=[Depends(requires(*READERS))],
     )
     async def status(
         request: Request,
         receipt: str,
         when: When,
-        at_least: Annotated[Position, Query(alias="at-least", description="Not before this position, as a command told.")] = 0,
+        at_least: Annotated[
+            Position, Query(alias="at-least", description="Not before this position, as a command told.")
+        ] = 0,
         if_none_match: Annotated[str | None, Header(description="The ETag of the answer that is known.")] = None,
     ) -> Response:
         """Where a case stands. The ETag is the journal's position; nothing can have changed before that does.
@@ -127,10 +131,10 @@ def case_router(desk: Desk, questions: Questions) -> APIRouter:
         lang, head = language(request), (await questions.lag())["head"]
         if at_least > head:
             raise PositionAhead(at_least, head)
-        headers = {"etag": f'W/"{head}-{lang}"', "content_language": lang, "vary": "accept-language"}
-        headers["cache_control"] = "private, no-cache"
-        if if_none_match == headers["etag"]:
-            return document({}, 304, **headers)
-        return document(await questions.status(AskStatus(receipt=receipt, lang=lang, **when)), **headers)
+        etag = f'W/"{head}-{lang}"'
+        headers = {"etag": etag, "content-language": lang, "vary": "accept-language", "cache-control": "private, no-cache"}
+        if etag in (if_none_match or ""):
+            return Response(status_code=304, headers=headers)
+        return document(await questions.status(AskStatus(receipt=receipt, lang=lang, **when)), headers=headers)
 
     return router

@@ -50,16 +50,16 @@ QUESTION = (401, 403, 422, 503)
 COMMAND = (400, 401, 403, 404, 409, 413, 422, 503)
 
 
-def answers(*statuses: int, status: int = 200, media_type: str = "application/json", **example: Any) -> dict[Any, Any]:
+def answers(
+    *statuses: int, example: Any, status: int = 200, media_type: str = "application/json"
+) -> dict[int | str, dict[str, Any]]:
     """`responses` of a route: problems of these statuses, and the answer of `status` with this example."""
-    problem = {MEDIA_TYPE: {"schema": _PROBLEM, "example": _EXAMPLE}}
-    said: dict[int, Any] = {each: {"description": _SAYS[each]} for each in statuses}
-    for each in said:
-        if each >= 400:
-            said[each]["content"] = problem
-    kind = "array" if "batch" in media_type else "object"
-    shown = example.get("example", {})
-    return said | {status: {"content": {media_type: {"schema": {"type": kind}, "example": shown}}}}
+    problem = {"content": {MEDIA_TYPE: {"schema": _PROBLEM, "example": _EXAMPLE}}}
+    said: dict[int | str, dict[str, Any]] = {
+        each: {"description": _SAYS[each]} | (problem if each >= 400 else {}) for each in statuses
+    }
+    kind = "array" if isinstance(example, list) else "object"
+    return said | {status: {"content": {media_type: {"schema": {"type": kind}, "example": example}}}}
 
 
 def routes(app: FastAPI) -> Iterator[tuple[str, str, tuple[Role, ...]]]:

@@ -25,7 +25,7 @@ class InvalidIdempotencyKey(Problem):
     code: ClassVar[str] = "invalid_idempotency_key"
     status: ClassVar[int] = 400
     sentence_id: ClassVar[str] = (
-        'Idempotency-Key tidak terbaca; tidak ada yang dikerjakan. Tulis seperti "7f3a-1", paling banyak {chars_max} karakter.'
+        'Idempotency-Key tidak terbaca; tidak ada yang dikerjakan. Tulis seperti "7f3a-1", maksimal {chars_max} karakter.'
     )
     sentence_en: ClassVar[str] = (
         'The Idempotency-Key cannot be read; nothing was done. Write it as "7f3a-1", of at most {chars_max} characters.'
@@ -43,7 +43,9 @@ def parse_key(header: str) -> str:
 async def _key(
     value: Annotated[
         str | None,
-        Header(alias="Idempotency-Key", description="The same key again: the same answer, nothing twice.", examples=['"7f3a-1"']),
+        Header(
+            alias="Idempotency-Key", description="The same key again: the same answer, nothing twice.", examples=['"7f3a-1"']
+        ),
     ] = None,
 ) -> str | None:
     return None if value is None else parse_key(value)

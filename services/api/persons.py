@@ -58,7 +58,7 @@ def person_router(journal: Journal, keystore: Keystore, questions: Questions) ->
 
     @router.post("/find", responses=answers(400, 413, 429, *QUESTION, example={"receipts": ["PM-7VPX-4TZ9-GQ1MC"]}))
     async def find(body: Find, caller: _MayOpen, _: Annotated[None, sparingly]) -> Response:
-        """The receipts of a resident, or of a register number. It is a POST, as addresses stand in logs and a NIK must not."""
+        """The receipts of a resident or register number. It is a POST, as addresses stand in logs and a NIK must not."""
         ask = AskFind(by="nik" if body.nik else "case", nik=body.nik, case=body.case, office=body.office)
         return document(await questions.find(ask))
 

@@ -53,7 +53,9 @@ def view_router(questions: Questions) -> APIRouter:
         told = await questions.uncollected(AskDesk(office=office, page=page, **when))
         return _part(told, page, told["count"])
 
-    @router.get("/sla", responses=answers(410, *QUESTION, example={"running": 12, "at_risk": [], "breached": [], "next": None}))
+    @router.get(
+        "/sla", responses=answers(410, *QUESTION, example={"running": 12, "at_risk": [], "breached": [], "next": None})
+    )
     async def sla(
         when: When,
         office: Office = None,

@@ -5,6 +5,7 @@ in these, and the entries. The first event that is wrong is named, and every fil
 """
 
 import base64
+import contextlib
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -81,6 +82,7 @@ class Verification:
         self._log, self._prefix = log, prefix
         self.verdict = Verdict(key_from)
         self.tiles: Tiles | None = None
+        self._rebuilt: dict[int, list[bytes] | None] = {}  # leaf hashes of damaged tiles, by number
         self._seq = 0  # of the journal's last message so far
         try:
             head = read_head(log)
@@ -113,12 +115,13 @@ class Verification:
         """Compare every tile and archived event with the checkpoint; `progress` is told how many events each time."""
         for number in range((self.verdict.size + WIDTH - 1) // WIDTH if self.tiles else 0):
             assert self.tiles is not None
-            first = number * WIDTH + 1
+            first, entries = number * WIDTH + 1, list[bytes]()
             try:
-                hashes, entries = self.tiles.hashes(0, number), list[bytes]()
                 entries = self.tiles.stored_entries(number)
             except LogDamaged as damage:
                 self._file(damage)
+            hashes = self._leaf_hashes(number, entries)
+            if not (hashes and entries):
                 self.verdict.wrong(first, None, "missing")
                 continue
             for seq, (entry, hashed) in enumerate(zip(entries, hashes, strict=False), first):
@@ -156,25 +159,28 @@ class Verification:
         self.verdict.unanchored = max(0, self._seq - self.verdict.size)
         return self.verdict
 
+    def _leaf_hashes(self, number: int, entries: Sequence[bytes] = ()) -> list[bytes] | None:
+        """What was signed: by the tile, or where that is damaged by the entries, if they lead to the level above."""
+        if number not in self._rebuilt:
+            assert self.tiles is not None
+            try:
+                return self.tiles.hashes(0, number)
+            except LogDamaged as damage:
+                self._file(damage)
+            with contextlib.suppress(LogDamaged):
+                hashes = [leaf_hash(entry) for entry in entries]
+                lead_up = len(hashes) == WIDTH and self.tiles.perfect(number * WIDTH, 8) == merkle.perfect_root(hashes)
+                self._rebuilt[number] = hashes if lead_up else None
+        return self._rebuilt.get(number)
+
     def _hashed(self, seq: int) -> bytes | None:
-        """The leaf hash that was signed; None where the tile is damaged, which is told of the file."""
-        assert self.tiles is not None
+        """The leaf hash that was signed; None where it cannot be told, which is said of the file."""
         number, at = divmod(seq - 1, WIDTH)
-        try:
-            return self.tiles.hashes(0, number)[at]
-        except LogDamaged as damage:
-            self._file(damage)
-            return None
+        hashes = self._leaf_hashes(number)
+        return hashes[at] if hashes else None
 
     def _is_elsewhere(self, hashed: bytes) -> bool:
-        assert self.tiles is not None
-        for number in range((self.verdict.size + WIDTH - 1) // WIDTH):
-            try:
-                if hashed in self.tiles.hashes(0, number):
-                    return True
-            except LogDamaged:
-                continue
-        return False
+        return any(hashed in (self._leaf_hashes(number) or ()) for number in range((self.verdict.size + WIDTH - 1) // WIDTH))
 
     def _archived_wrong(self, number: int, seq: int, entry: bytes) -> None:
         path = bundle_path(number, self.tiles.width(0, number)) if self.tiles else ""

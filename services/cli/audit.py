@@ -2,8 +2,7 @@
 
 import asyncio
 import base64
-from collections.abc import Callable
-from contextlib import AsyncExitStack
+from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -12,17 +11,16 @@ from rich.progress import Progress
 
 from events.envelope import case_subject, decode, subject
 from events.receipt import InvalidReceipt, case_id, office_of, parse_receipt
-from infra.folder_lock import endpoint
-from infra.guard.blocks import Record
+from infra.folder_lock import is_owned
 from infra.journal import Stored
 from infra.tlog.identity import log_signer
 from infra.tlog.tiles import read_head
 from services.audit.event_line import event_line
 from services.audit.export import export
-from services.audit.manifest import check_manifest
 from services.audit.proofs import NotAnchored, NotProvenHere, check, prove
-from services.audit.trail import Trail, find_trail, keys_for, read_keys
-from services.audit.verification import Verdict, Verification
+from services.audit.trail import find_trail, keys_for, read_keys
+from services.audit.verification import Verdict
+from services.audit.verify import verify_running, verify_stopped
 from services.cli.audit_restore import restore_journal
 from services.cli.cases import Receipt
 from services.cli.desk import Desk, at_desk
@@ -38,7 +36,6 @@ _WHY_ID = {
     "wrong_key": "ditandatangani kunci lain",
 }
 SIGNED_S_MAX, _LOOK_S = 20.0, 0.1
-_AGAIN = 5  # times that a log which grows meanwhile is looked at afresh
 
 audit_app = typer.Typer(no_args_is_help=True, help="The audit trail: verify, prove, check, export, case, restore.")
 
@@ -60,8 +57,12 @@ async def verify(
     with Progress(console=session.progress) as progress:
         bar = progress.add_task("audit verify", total=None)
         advance = lambda events: progress.update(bar, advance=events)  # noqa: E731
-        runs = directory is None and trail.folder is not None and endpoint(trail.folder) is not None
-        verdict = await (_running(trail, key, advance) if runs else asyncio.to_thread(_stopped, trail, key, advance))
+        if directory is None and trail.folder and is_owned(trail.folder):
+            desk = Desk(trail.folder)
+            verdict = await verify_running(trail, key, _history_of(desk), advance)
+            await desk.close()
+        else:
+            verdict = await asyncio.to_thread(verify_stopped, trail, key, advance)
     session.document(verdict.document())
     session.say(*_told(verdict))
     return 0 if verdict.ok else 1
@@ -177,54 +178,9 @@ async def _until_signed(desk: Desk, seq: int) -> None:
     raise NotAnchored(seq, size)
 
 
-def _begin(trail: Trail, key: Path | None, advance: Callable[[int], None]) -> Verification:
-    keys, key_from = keys_for(trail, key)
-    prefix = "" if trail.log == trail.directory else f"{trail.log.name}/"
-    verification = Verification(trail.log, keys, key_from, trail.known(), prefix)
-    verification.archive(advance)
-    return verification
-
-
-def _stopped(trail: Trail, key: Path | None, advance: Callable[[int], None]) -> Verdict:
-    """The server's files are read as they are; nothing is started, and nothing written."""
-    verification = _begin(trail, key, advance)
-    stored = trail.stored()
-    if stored is None:
-        if trail.manifest.exists():
-            keys, _ = keys_for(trail, key)
-            verification.verdict.files += check_manifest(trail.directory, keys)
-        return verification.verdict
-    for found in stored:
-        if isinstance(found, Record):
-            verification.take([(found.seq, found.subject, found.body)])
-        elif found.why == "damaged":
-            verification.unreadable(found.seq)
-    return verification.ended()
-
-
-async def _running(trail: Trail, key: Path | None, advance: Callable[[int], None]) -> Verdict:
-    """As the server tells the journal, up to what it was when the log was looked at, and a little further."""
-    assert trail.folder is not None
-    for _ in range(_AGAIN):  # files of an older checkpoint go while it is read
-        head = _head(trail)
-        verification = await asyncio.to_thread(_begin, trail, key, advance)
-        if not verification.verdict.files or _head(trail) == head:
-            break
-    async with AsyncExitStack() as stack:
-        desk = Desk(trail.folder)
-        stack.push_async_callback(desk.close)
-        async for batch in desk.history(await (await desk.journal()).last_seq()):
-            messages = [(stored.seq, stored.subject, stored.body) for stored in batch]
-            await asyncio.to_thread(verification.take, messages)
-            advance(len(batch))
-    return verification.ended()
-
-
-def _head(trail: Trail) -> bytes:
-    try:
-        return (trail.log / "checkpoint").read_bytes()
-    except OSError:
-        return b""
+async def _history_of(desk: Desk) -> AsyncIterator[list[Stored]]:
+    async for batch in desk.history(await (await desk.journal()).last_seq()):
+        yield batch
 
 
 def _told(verdict: Verdict) -> tuple[str, str]:

@@ -11,6 +11,7 @@ from infra.guard.halt import halted
 from infra.journal import STREAM_CONFIG, Journal
 from infra.nats_configuration import batch_directories
 from services.cli.desk import Desk
+from services.scrub import SUBJECT
 
 BATCH_DIRECTORIES_MAX = 100  # 50 may be in flight; more stay behind (nats-server#8472) and cost the server's start
 LAG_EVENTS_MAX = 10_000
@@ -50,6 +51,19 @@ async def compare_views(desk: Desk) -> tuple[Check, list[dict[str, Any]]]:
     says = f"{found['rows']} rows against a fold of {found['position']} events: {found['count']} differences"
     cure = "; run: ektp rebuild" if found["count"] else ""
     return Check("compare", not found["count"], says + cure), found["differences"]
+
+
+async def scrub(desk: Desk) -> Check:
+    """Everything read and compared: journal, archive, signed log. What is wrong with the log is made good."""
+    try:
+        found = await desk.request(SUBJECT, b"", timeout_s=COMPARE_S_MAX)
+    except Problem as problem:
+        return Check("scrub", False, problem.message("en"))
+    if found["ok"]:
+        return Check("scrub", True, f"{found['size']} signed events are whole, {found['unanchored']} not yet signed")
+    wrong, files = found["first_wrong"], ", ".join(file["path"] for file in found["files"])
+    says = f"event {wrong['seq']} {wrong['why']}" if wrong else ""
+    return Check("scrub", False, "; ".join(filter(None, [says, f"files: {files}" if files else ""])))
 
 
 async def _journal(journal: Journal) -> list[Check]:

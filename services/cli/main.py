@@ -5,8 +5,7 @@ import sys
 import orjson
 import typer
 
-import services.cli.audit_restore  # noqa: F401 (its command joins audit_app)
-from services.cli import audit, cases, coverage, erase, office, register, rules, sla, subscriber, views, witness
+from services.cli import audit, cases, coverage, erase, office, register, rules, sla, subscriber, token, views, witness
 from services.cli.session import InvalidRequestLine
 
 app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False, help="KTP-el backbone: cases and their history.")
@@ -21,6 +20,7 @@ erase.add_to(app)
 witness.add_to(app)
 audit.add_to(app)
 subscriber.add_to(app)
+token.add_to(app)
 
 
 def run() -> None:

@@ -30,9 +30,11 @@ from services.cli.book_import import import_book
 from services.cli.cases import status_text
 from services.cli.desk import Desk, Told, at_desk
 from services.cli.doctor import compare_views, examine
+from services.cli.doctor import scrub as read_everything
 from services.cli.session import Session, ektp_command, instant
 from services.commands import Advance, Command
 from services.questions import AskStatus
+from services.tokens import first_tokens
 
 SAMPLE_SCALE = 0.002  # about 2,400 rows
 _DEMO_NIK = "3672034501990001"  # made up
@@ -52,7 +54,10 @@ def add_to(app: typer.Typer) -> None:
         _stop_on_signals()
         folder = open_folder(session.data)
         with contextlib.suppress(asyncio.CancelledError), await take_owner(folder):
-            await _serve(session, folder, _listen(http) if http is not None else None, nats, sample)
+            listening = _listen(http) if http is not None else None
+            if listening:
+                _show_first_tokens(session, folder)
+            await _serve(session, folder, listening, nats, sample)
 
     @ektp_command(app, "replay")
     async def replay(
@@ -74,6 +79,7 @@ def add_to(app: typer.Typer) -> None:
     async def doctor(
         session: Session,
         compare: Annotated[bool, typer.Option("--compare", help="Also compare all views with the journal.")] = False,
+        scrub: Annotated[bool, typer.Option("--scrub", help="Also read journal, archive and log from end to end.")] = False,
     ) -> int:
         """Look at everything that can be wrong, and say what to do."""
         differences: list[dict[str, Any]] = []
@@ -82,6 +88,8 @@ def add_to(app: typer.Typer) -> None:
             if compare:
                 check, differences = await compare_views(desk)
                 checks.append(check)
+            if scrub:
+                checks.append(await read_everything(desk))
         ok = all(check.ok for check in checks)
         session.document({"ok": ok, "differences": differences, "checks": [vars(check) for check in checks]})
         for check in checks:
@@ -126,6 +134,12 @@ async def _serve(
             await asyncio.Event().wait()
         finally:
             await desk.close()
+
+
+def _show_first_tokens(session: Session, folder: DataFolder) -> None:
+    """On the first start with HTTP; here, as what the reader prints is a log file."""
+    for role, token in first_tokens(folder).items():
+        session.say(f"token {role}, ditampilkan sekali ini saja: {token}", f"token {role}, shown this once: {token}")
 
 
 def _listen(port: int) -> socket.socket:

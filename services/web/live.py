@@ -1,4 +1,4 @@
-"""How far the views are, looked at once a second for all who watch: whether answers are stale, and that something changed."""
+"""How far the views are, looked at once a second for all: whether answers are stale, and when something changed."""
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable

@@ -101,8 +101,10 @@ async def rush(data: Path, history: History, serials: "count[int]") -> AsyncIter
         async with asyncio.TaskGroup() as serving:
             for officer, _ in officers:
                 serving.create_task(serve(officer))
-            yield
-            over.set()
+            try:
+                yield
+            finally:
+                over.set()  # a task that misses being cancelled, as Python 3.11 lets it, would hide what failed
         await assert_each_is_done_once(await officers[0][1].journal(), history)
 
 

@@ -12,6 +12,7 @@ from infra.group_commit import GroupCommit
 from infra.guard.aside import copy_aside, move_store_aside
 from infra.guard.blocks import block_files
 from infra.guard.halt import Halted, halted, require_recordable
+from infra.guard.inspection import inspect, record_good_blocks
 from infra.guard.restore import restore
 from infra.guard.start import start_guarded
 from infra.journal import Journal, Stored
@@ -258,3 +259,13 @@ async def test_a_damaged_log_beside_a_whole_journal_is_not_the_journals_damage(f
     async with opened(folder) as (journal, _):
         assert await stored(journal) == before
     assert list(folder.aside.iterdir()) == []
+
+
+async def test_damage_that_the_logs_hash_does_not_cover_never_goes_on_record_as_good(folder: DataFolder) -> None:
+    before = await filled(folder, killed=False, logged=COUNT)
+    in_the_time(folder, 700)
+    record_good_blocks(folder, within_s=60)
+    async with opened(folder) as (journal, _):
+        assert await stored(journal) == before
+    record_good_blocks(folder, within_s=60)
+    assert inspect(folder).walked == []  # all is on record

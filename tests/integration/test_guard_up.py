@@ -10,8 +10,9 @@ from infra.data_folder import DataFolder, open_folder
 from infra.guard.blocks import block_files
 from infra.journal import STREAM
 from infra.nats_configuration import stream_directory
+from infra.nats_leftover import die_with_parent
 from infra.tlog.tiles import read_head
-from tests.command import Up, begin_up, ektp, eventually, history, running, running_on, start_up, submission
+from tests.command import EKTP, Up, ektp, eventually, history, running, running_on, start_up, submission
 
 
 def newest_block(folder: DataFolder) -> Path:
@@ -72,13 +73,14 @@ def test_what_cannot_be_put_back_halts_and_is_told_everywhere_until_it_is_restor
     eventually(lambda: not running_on(data))
     flip_in_the_body(folder, 6)
 
-    process = begin_up(data, "--http", 0, stderr=subprocess.PIPE)
-    assert process.stdout
-    assert process.stderr
-    up = Up(data, process, process.stdout.readline())
-    assert up.ready.startswith("ready")
     told = "event 6 (of 8) is lost and there is no copy of it here. Nothing is recorded. Stop the backbone, then run:"
-    assert any(told in line for line in iter(process.stderr.readline, "") if "journal in" in line)
+    errors = tmp_path / "errors"
+    command = [str(EKTP), "up", "--http", "0", "--data", str(data), "--lang", "en"]
+    with errors.open("w") as out:
+        process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=out, text=True, preexec_fn=die_with_parent())  # noqa: PLW1509
+    assert process.stdout
+    up = Up(data, process, next(line for line in process.stdout if line.startswith("ready")))
+    eventually(lambda: any(line.startswith("The journal in") and told in line for line in errors.read_text().splitlines()))
     for words in (submission(), ("record", receipts[0])):
         assert ektp(data, *words).error == "journal_halted"
     assert ektp(data, "status", receipts[0]).document["stage"] == "submitted"

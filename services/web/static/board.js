@@ -1,0 +1,48 @@
+// The board follows the journal: whenever something changed the page is made anew on the server, and its figures are swapped in.
+// Not while somebody is in the middle of them (focus or a selection), and not while it is paused.
+"use strict";
+const figures = document.getElementById("figures");
+const pause = document.getElementById("pause");
+const connection = document.getElementById("connection");
+const AGES_GO_ON_MS = 30000;
+let stale = false;
+let busy = false;
+
+const isPaused = () => pause.getAttribute("aria-pressed") === "true";
+const isInUse = () => figures.contains(document.activeElement) || !getSelection().isCollapsed;
+
+async function refresh() {
+  stale = true;
+  if (busy || isPaused() || isInUse()) return;
+  busy = true;
+  try {
+    while (stale) {
+      stale = false;
+      const answer = await fetch(location.href);
+      if (answer.redirected || answer.status === 401) return location.reload();  // signed out
+      if (!answer.ok) throw new Error(answer.status);
+      const made = new DOMParser().parseFromString(await answer.text(), "text/html");
+      figures.replaceChildren(...made.getElementById("figures").childNodes);
+    }
+    connection.textContent = "";
+  } catch {
+    connection.textContent = pause.dataset.lost;
+  } finally {
+    busy = false;
+  }
+}
+
+if (figures.hasAttribute("data-live")) {
+  const events = new EventSource("/board/events");
+  events.addEventListener("changed", refresh);
+  events.onerror = () => { connection.textContent = pause.dataset.lost; };
+  events.onopen = () => { connection.textContent = ""; };
+  setInterval(refresh, AGES_GO_ON_MS);
+  figures.addEventListener("focusout", () => setTimeout(() => stale && refresh()));
+  document.addEventListener("selectionchange", () => stale && refresh());
+  pause.hidden = false;
+  pause.addEventListener("click", () => {
+    pause.setAttribute("aria-pressed", String(!isPaused()));
+    if (stale) refresh();
+  });
+}
