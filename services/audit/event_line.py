@@ -9,7 +9,7 @@ from services.status_document import told
 
 
 def event_line(event: Event) -> dict[str, Any]:
-    """`detail` and `causes` (seconds) say more where the kind of event has it. A reason is sealed: only that there is one."""
+    """`detail` and `causes` (seconds) say more where there is more. Of a reason, which is sealed, only that there is one."""
     assert event.recorded is not None
     fact, detail, causes = event.fact, None, None
     match fact:

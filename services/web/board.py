@@ -88,24 +88,24 @@ class Board:
             async with self._questions.view(status, ask, place) as db:
                 cases = await asyncio.to_thread(_cases, db, place, at)
             async with self._questions.view(sla, ask, place) as db:
-                return Figures(at, 0, cases, await asyncio.to_thread(board.pressing, db, _offices(place), at))
+                return Figures(at, 0, cases, await asyncio.to_thread(board.pressing, db, _offices(place), at, LISTED_MAX))
 
     def _now(self, place: str | None, position: int) -> Figures:
         at = datetime.now(UTC)
         with self._engine.connect() as db:
-            return Figures(at, position, _cases(db, place, at), board.pressing(db, _offices(place), at))
+            return Figures(at, position, _cases(db, place, at), board.pressing(db, _offices(place), at, LISTED_MAX))
 
 
 def threats(pressing: Pressing) -> list[Threat]:
     """What is at risk, by what stands in its way; the first to be broken first."""
     groups: dict[tuple[str, TargetName, Stage], list[Pressed]] = defaultdict(list)
     for each in pressing.at_risk:
-        groups[each.run.office, each.run.timer.target.name, each.stage].append(each)
+        groups[each.case.office, each.timer.target.name, each.case.steps[-1].stage].append(each)
     found = []
     for (place, target, stage), some in groups.items():
         lasting = pressing.outages.get(place, {}) if stage in OFFICE_WORKS else {}
         cause, outage = next(iter(lasting.items()), (None, None))
-        found.append(Threat(place, target, stage, cause, outage and outage.began, some[0].run.timer.due, len(some)))
+        found.append(Threat(place, target, stage, cause, outage and outage.began, some[0].timer.due, len(some)))
     return sorted(found, key=lambda threat: threat.first_due)
 
 

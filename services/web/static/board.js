@@ -1,7 +1,7 @@
 // The board follows the journal: whenever something changed the page is made anew on the server, and its figures are swapped in.
 // Not while somebody is in the middle of them (focus or a selection), and not while it is paused.
 "use strict";
-const figures = document.getElementById("figures");
+const regions = [...document.querySelectorAll("[data-live]")];
 const pause = document.getElementById("pause");
 const connection = document.getElementById("connection");
 const AGES_GO_ON_MS = 30000;
@@ -9,7 +9,7 @@ let stale = false;
 let busy = false;
 
 const isPaused = () => pause.getAttribute("aria-pressed") === "true";
-const isInUse = () => figures.contains(document.activeElement) || !getSelection().isCollapsed;
+const isInUse = () => regions.some((region) => region.contains(document.activeElement)) || !getSelection().isCollapsed;
 
 async function refresh() {
   stale = true;
@@ -22,7 +22,7 @@ async function refresh() {
       if (answer.redirected || answer.status === 401) return location.reload();  // signed out
       if (!answer.ok) throw new Error(answer.status);
       const made = new DOMParser().parseFromString(await answer.text(), "text/html");
-      figures.replaceChildren(...made.getElementById("figures").childNodes);
+      for (const region of regions) region.replaceChildren(...made.getElementById(region.id).childNodes);
     }
     connection.textContent = "";
   } catch {
@@ -32,13 +32,13 @@ async function refresh() {
   }
 }
 
-if (figures.hasAttribute("data-live")) {
+if (regions.length) {
   const events = new EventSource("/board/events");
   events.addEventListener("changed", refresh);
   events.onerror = () => { connection.textContent = pause.dataset.lost; };
   events.onopen = () => { connection.textContent = ""; };
   setInterval(refresh, AGES_GO_ON_MS);
-  figures.addEventListener("focusout", () => setTimeout(() => stale && refresh()));
+  document.addEventListener("focusout", () => setTimeout(() => stale && refresh()));
   document.addEventListener("selectionchange", () => stale && refresh());
   pause.hidden = false;
   pause.addEventListener("click", () => {

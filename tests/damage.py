@@ -1,0 +1,198 @@
+"""What a disk may do to a data folder that lies still: folders to do it to, and random faults, each on files of one kind."""
+
+import asyncio
+import os
+import shutil
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from random import Random
+from signal import SIGSTOP
+from typing import NamedTuple
+
+import pytest
+
+from infra.data_folder import DataFolder, open_folder
+from infra.folder_lock import endpoint
+from infra.guard.blocks import block_files
+from infra.journal import STREAM, Journal, Stored
+from infra.nats_configuration import stream_directory
+from infra.nats_connection import connect
+from infra.tlog.tiles import read_head
+from services.register.sample import cilegon
+from tests.command import ektp, eventually, running, running_on
+from tests.support import stored
+
+SCALE = 0.0025  # about 3,000 rows
+UNSIGNED = 200  # rows that no checkpoint covers when the backbone is killed
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A folder as a stop left it."""
+
+    stop: str
+    path: Path
+    older: Path  # the same folder, some events ago
+    acknowledged: list[Stored]
+    signed: int  # how many of them the log covers
+
+
+def prepare(scratch: Path) -> dict[str, Prepared]:
+    """One history: stopped in good order; again, with more in it; killed, with yet more in it that the reader never saw."""
+    lines = list(cilegon(SCALE, 1))
+    rows, first = len(lines) - 1, scratch / "first"
+    ends = (rows // 2, rows * 3 // 4, rows - UNSIGNED, rows)
+    books = [scratch / f"book-{end}.csv" for end in ends]
+    for book, end in zip(books, ends, strict=True):
+        book.write_text("".join(lines[: end + 1]))
+    with running(first):
+        ektp(first, "import", books[0])
+    older = shutil.copytree(first, scratch / "older")
+    with running(first):
+        ektp(first, "import", books[1])
+        clean = Prepared("clean", scratch / "clean", older, everything(first), 0)
+    shutil.copytree(first, clean.path)
+    with running(first) as up:
+        ektp(first, "import", books[2])
+        eventually(lambda: signed(first) == len(everything(first)))
+        up.part("services.reader").send_signal(SIGSTOP)
+        ektp(first, "import", books[3])
+        acknowledged = everything(first)
+        up.kill()
+    eventually(lambda: not running_on(first))
+    killed = Prepared("kill -9", first, clean.path, acknowledged, signed(first))
+    assert signed(clean.path) == len(clean.acknowledged)
+    assert killed.signed < len(acknowledged)
+    return {"clean": Prepared("clean", clean.path, older, clean.acknowledged, signed(clean.path)), "kill -9": killed}
+
+
+def everything(data: Path) -> list[Stored]:
+    """The journal of a backbone that runs."""
+
+    async def ask() -> list[Stored]:
+        there = endpoint(open_folder(data))
+        assert there
+        connection = await connect(open_folder(data), "desk", there.url)
+        try:
+            return await stored(Journal(connection))
+        finally:
+            await connection.close()
+
+    return asyncio.run(ask())
+
+
+def signed(data: Path) -> int:
+    """How many events the newest checkpoint covers."""
+    head = read_head(data / "log")
+    return head[0].size if head else 0
+
+
+Find = Callable[[DataFolder], Sequence[Path]]
+
+
+def _in_store(name: str) -> Find:
+    return lambda folder: [stream_directory(folder, STREAM) / name]
+
+
+def _blocks(folder: DataFolder) -> list[Path]:
+    return [file for _, file in block_files(stream_directory(folder, STREAM) / "msgs")]
+
+
+def _files(directory: Path) -> list[Path]:
+    return sorted(path for path in directory.rglob("*") if path.is_file())
+
+
+def _tiles(folder: DataFolder) -> list[Path]:
+    return [file for file in _files(folder.log / "tile") if file.suffix != ".zst"]
+
+
+KINDS: dict[str, Find] = {
+    "newest block": lambda folder: _blocks(folder)[-1:],
+    "meta.inf": _in_store("meta.inf"),
+    "meta.sum": _in_store("meta.sum"),
+    "index.db": _in_store("msgs/index.db"),
+    "nats/, any": lambda folder: _files(folder.nats / "jetstream"),
+    "log tile": _tiles,
+    "log bundle": lambda folder: _files(folder.log / "tile" / "entries"),
+    "log checkpoint": lambda folder: [folder.log / "checkpoint"],
+    "keys/checkpoint": lambda folder: [folder.keys / "checkpoint"],
+    "views.sqlite": lambda folder: [folder.views / "views.sqlite"],
+    "run/guard.json": lambda folder: [folder.path / "run" / "guard.json"],
+}
+DIRECTORIES: dict[str, Callable[[DataFolder], Path]] = {
+    "nats/, whole": lambda folder: folder.nats,
+    "log/, whole": lambda folder: folder.log,
+    "views/, whole": lambda folder: folder.views,
+}
+FILE_FAULTS = ("bit flipped", "tail cut", "deleted", "swapped", "older copy")
+
+
+class Fault(NamedTuple):
+    """One thing that was done."""
+
+    kind: str
+    what: str
+    where: str  # for the reader of a failure
+
+
+def harm(folder: DataFolder, older: Path, kind: str, what: str, random: Random) -> Fault | None:
+    """Do it; None where there is no such file, or it made no difference."""
+    if kind in DIRECTORIES:
+        return Fault(kind, what, _harm_directory(DIRECTORIES[kind](folder), folder, older, what))
+    files = [file for file in KINDS[kind](folder) if file.exists()]
+    if len(files) < (2 if what == "swapped" else 1):
+        return None
+    file, *others = random.sample(files, 2 if what == "swapped" else 1)
+    content, at = file.read_bytes(), 0
+    match what:
+        case "bit flipped":
+            if content:
+                at, changed = random.randrange(len(content)), bytearray(content)
+                changed[at] ^= 1 << random.randrange(8)
+                file.write_bytes(changed)
+        case "tail cut":
+            most = random.choice([64, 4_096, len(content)])  # a tail is short as often as long
+            at = len(content) - random.randint(1, max(1, min(most, len(content))))
+            os.truncate(file, max(0, at))
+        case "deleted":
+            file.unlink()
+        case "swapped":
+            file.write_bytes(others[0].read_bytes())
+            others[0].write_bytes(content)
+            at = str(others[0].relative_to(folder.path))  # type: ignore[assignment]
+        case _:
+            with suppress(FileNotFoundError):
+                shutil.copy(older / file.relative_to(folder.path), file)
+    if file.exists() and file.read_bytes() == content:
+        return None
+    return Fault(kind, what, f"{file.relative_to(folder.path)} at {at}")
+
+
+def _harm_directory(directory: Path, folder: DataFolder, older: Path, what: str) -> str:
+    shutil.rmtree(directory)
+    if what == "older copy":
+        shutil.copytree(older / directory.relative_to(folder.path), directory)
+    else:
+        directory.mkdir(mode=0o700)
+    return directory.name
+
+
+def plan(trials: int, random: Random) -> list[tuple[str, str, str]]:
+    """(stop, kind, fault) of so many trials: every pairing as often as any other, in random order."""
+    file_faults = [(kind, what) for kind in KINDS for what in FILE_FAULTS]
+    pairings = [
+        (stop, kind, what)
+        for stop in ("clean", "kill -9")
+        for kind, what in [*file_faults, *((kind, what) for kind in DIRECTORIES for what in ("deleted", "older copy"))]
+    ]
+    planned = list[tuple[str, str, str]]()
+    while len(planned) < trials:
+        planned += random.sample(pairings, len(pairings))
+    return planned[:trials]
+
+
+@pytest.fixture(scope="module")
+def prepared(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Prepared]:
+    return prepare(tmp_path_factory.mktemp("damage"))
