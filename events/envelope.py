@@ -21,6 +21,7 @@ from events.application import (
     Returned,
     Submitted,
 )
+from events.audit import AdministrativeCall, PutBack, Restored
 from events.erasure import ErasureOrdered
 from events.fact import Fact, type_names, upcast
 from events.offices import BACKBONE_ID
@@ -36,7 +37,7 @@ FACTS: dict[str, type[Fact]] = {  # older types, too
     for fact in (
         *(Submitted, Recorded, Queued, Printed, Collected, Returned, Cancelled, Corrected),
         *(CaseClaimed, CalendarSet, StandardSet, OutageBegan, OutageEnded, Warned, Breached),
-        *(ErasureOrdered, ClaimsClosed),
+        *(ErasureOrdered, ClaimsClosed, PutBack, Restored, AdministrativeCall),
     )
     for name in type_names(fact)
 }

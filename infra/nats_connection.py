@@ -48,7 +48,7 @@ async def connect(
     )
     await asyncio.wait({task}, timeout=timeout_s)
     if not task.done():
-        await _end({task})
+        await end(task)
         raise TimeoutError
     await task
     return client
@@ -59,12 +59,18 @@ async def to_the_end(main: Coroutine[Any, Any, T]) -> T:
     try:
         return await main
     finally:
-        await _end(asyncio.all_tasks() - {asyncio.current_task()})
+        await end(*(asyncio.all_tasks() - {asyncio.current_task()}))
 
 
-async def _end(tasks: "set[asyncio.Task[Any]]") -> None:
-    """Cancel until it helps: nats-py 2.16 can miss being cancelled while it reconnects."""
-    while tasks:
-        for task in tasks:
+async def end(*tasks: "asyncio.Future[Any]") -> None:
+    """Cancel tasks until it helps, whatever they come to.
+
+    Python 3.11's wait_for, of which nats-py's requests are full, swallows a cancellation that comes together with the
+    answer: a task that asks again and again would then go on for ever, and whoever waits for its end with it.
+    """
+    going = set(tasks)
+    while going:
+        for task in going:
             task.cancel()
-        _, tasks = await asyncio.wait(tasks, timeout=0.1)
+        _, going = await asyncio.wait(going, timeout=0.1)
+    await asyncio.gather(*tasks, return_exceptions=True)

@@ -73,7 +73,7 @@ _PUBLISH = {
     "desk": ["cmd.ektp.>", "ask.ektp.>", *_READ],
     "recorder": _RECORD,
 }
-_SUBSCRIBE = {"writer": ["cmd.ektp.>"], "reader": ["ask.ektp.>"]}
+_SUBSCRIBE = {"writer": ["cmd.ektp.>", "$JS.EVENT.ADVISORY.API"], "reader": ["ask.ektp.>"]}
 
 
 class Credentials(NamedTuple):

@@ -20,6 +20,7 @@ from infra.journal import Journal, Stored
 from infra.journal_errors import JournalBusy, JournalDamaged
 from infra.journal_reader import read
 from infra.metrics import REGISTRY
+from infra.nats_connection import end
 from infra.tlog.checkpoint import Checkpoint, read_checkpoint
 from infra.tlog.identity import log_signer
 from infra.tlog.note import BadNote
@@ -100,6 +101,11 @@ class AuditLog:
             coming = asked = None
             try:
                 while True:
+                    finishing = self._finish_at is not None and writer.size >= self._finish_at
+                    if finishing or self._until_signing_s() == 0:
+                        await asyncio.to_thread(self._sign, writer)
+                    if finishing:
+                        self._finished.set()
                     coming = coming or asyncio.ensure_future(anext(batches))
                     asked = asked or asyncio.ensure_future(self._asked.wait())
                     waits = {coming} if self._finish_at is not None else {coming, asked}
@@ -112,16 +118,8 @@ class AuditLog:
                         batch, coming = coming.result(), None
                         await asyncio.to_thread(self._add, writer, batch)
                         self._sign_at = self._sign_at or asyncio.get_running_loop().time() + SIGN_S
-                    finishing = self._finish_at is not None and writer.size >= self._finish_at
-                    if finishing or self._until_signing_s() == 0:
-                        await asyncio.to_thread(self._sign, writer)
-                    if finishing:
-                        self._finished.set()
             finally:
-                for waiting in (coming, asked):
-                    if waiting:
-                        waiting.cancel()
-                        await asyncio.gather(waiting, return_exceptions=True)
+                await end(*(waiting for waiting in (coming, asked) if waiting))
 
     def _until_signing_s(self) -> float | None:
         return self._sign_at and max(0.0, self._sign_at - asyncio.get_running_loop().time())

@@ -100,8 +100,8 @@ def pressing(db: sa.Connection, offices: Sequence[str], at: datetime, runs_max: 
         [run_of(*each, outages.get(each.case.office, {}), at) for each in some[:runs_max]] for some in (at_risk, breached)
     )
     lasting = {office: _lasting(outages.get(office, {}), at) for office in offices}
-    lasting = {office: outages for office, outages in lasting.items() if outages}
-    return Pressing(at_risk, breached, is_part, first, last, lasting, _told_late(db, at))
+    on = {office: some for office, some in lasting.items() if some}
+    return Pressing(at_risk, breached, is_part, first, last, on, _told_late(db, at))
 
 
 def _candidates(db: sa.Connection, offices: Sequence[str], at: datetime) -> tuple[list[Any], bool]:

@@ -12,6 +12,7 @@ import sqlalchemy as sa
 
 from infra.database_beside import open_beside, take_over
 from infra.journal import Journal
+from infra.nats_connection import end
 from projections import positions
 from projections.runner import Runner
 from projections.views import Projection, Views
@@ -52,14 +53,12 @@ async def rebuild(journal: Journal, engine: sa.Engine, serving: Runner, projecti
             progress.events_per_second = (progress.position - first) / (time.monotonic() - started)
             async with serving.writing, building.writing:  # nobody is in the midst of a batch
                 if building.views.position >= serving.views.positions[projection.NAME]:
-                    following.cancel()
-                    await asyncio.gather(following, return_exceptions=True)
+                    await end(following)
                     await asyncio.to_thread(_take_over, engine, beside, building.views, projection)
                     await asyncio.to_thread(serving.views.look)
                     progress.done = True
     finally:
-        following.cancel()
-        await asyncio.gather(following, return_exceptions=True)
+        await end(following)
         beside.dispose()
 
 

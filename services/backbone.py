@@ -29,7 +29,7 @@ from infra.guard.inspection import record_good_blocks
 from infra.guard.start import guard, start_guarded
 from infra.journal import Journal
 from infra.nats_client import QuickClient
-from infra.nats_connection import connect
+from infra.nats_connection import connect, end
 from infra.nats_leftover import die_with_parent
 
 log = structlog.get_logger()
@@ -90,9 +90,7 @@ class Backbone:
 
     async def __aexit__(self, *_: object) -> None:
         withdraw(self.folder)
-        for watch in self._watches:
-            watch.cancel()
-        await asyncio.gather(*self._watches, return_exceptions=True)
+        await end(*self._watches)
         await self._stop_all()
 
     async def _start(self, part: str) -> None:

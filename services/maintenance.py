@@ -13,6 +13,7 @@ from events.offices import BACKBONE_ID
 from events.problem import Problem
 from infra.database_beside import is_begun
 from infra.journal import Journal
+from infra.nats_connection import end
 from projections.rebuild import Progress, rebuild
 from projections.runner import Runner
 from projections.views import Projection
@@ -84,9 +85,7 @@ class Maintenance:
 
     async def stop(self) -> None:
         """Leave builds as they are, to be taken up later."""
-        for task in self._tasks.values():
-            task.cancel()
-        await asyncio.gather(*self._tasks.values(), return_exceptions=True)
+        await end(*self._tasks.values())
 
     def _begin(self, name: str) -> None:
         self._progress[name] = progress = Progress(name, 0, 0)

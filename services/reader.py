@@ -16,7 +16,7 @@ from infra.journal import Journal
 from infra.keystore import Keystore
 from infra.logs import configure_logs
 from infra.nats_broker import broker
-from infra.nats_connection import connect, to_the_end
+from infra.nats_connection import connect, end, to_the_end
 from projections import coverage, sla, status
 from projections.audit_log import AuditLog
 from projections.feed import Feed
@@ -81,10 +81,7 @@ async def serve(data: Path, url: str, listening: socket.socket | None) -> None:
     await service.stop()
     await maintenance.stop()
     await audit_log.finish(_ARCHIVE_S_MAX)
-    tasks = (following, cosigning, telling, archiving, scrubbing)
-    for task in tasks:
-        task.cancel()
-    await asyncio.gather(*tasks, return_exceptions=True)
+    await end(following, cosigning, telling, archiving, scrubbing)
     keystore.close()
     engine.dispose()
     await connection.close()

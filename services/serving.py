@@ -14,6 +14,7 @@ from infra.data_folder import DataFolder
 from infra.guard.halt import require_recordable
 from infra.journal import Journal
 from infra.keystore import Keystore
+from infra.nats_connection import end
 from projections.feed import Feed
 from services.api.app import add_api
 from services.cli.desk import Desk
@@ -69,7 +70,7 @@ async def serve_http(
     serving, looking = asyncio.create_task(server.run()), asyncio.create_task(live.run())
     await stop.wait()
     live.stop()
-    looking.cancel()
+    await end(looking)
     server.should_exit = True
     await serving
     await desk.close()

@@ -25,8 +25,9 @@ from infra.metrics import REGISTRY
 from infra.nats_broker import broker
 from infra.nats_client import QuickClient
 from infra.nats_configuration import batch_directories
-from infra.nats_connection import connect, to_the_end
+from infra.nats_connection import connect, end, to_the_end
 from services.answering import Answering, Answers
+from services.audit_trail import follow_calls, record_notes
 from services.case_store import CaseStore
 from services.command_handler import CommandHandler
 from services.command_service import serve_commands, serve_erasure, serve_office_commands
@@ -58,6 +59,7 @@ async def serve(data: Path, url: str, with_sla_clock: bool) -> None:
     async with GroupCommit(journal, may_append=partial(require_recordable, folder)) as commits:
         store, rules = CaseStore(journal, commits, keystore), RulesInForce(await stored_rulebook(journal))
         await finish_erasures(store)
+        await record_notes(folder, store)
         answers = Answers()
         service = broker(folder, "writer", url, middlewares=[Answering])
         handler = CommandHandler(store, folder.secret(), rules, _now)
@@ -65,13 +67,12 @@ async def serve(data: Path, url: str, with_sla_clock: bool) -> None:
         serve_office_commands(service, OfficeHandler(store, folder.secret(), rules, _now), answers)
         serve_erasure(service, ErasureHandler(store, folder.secret(), _now), answers)
         await service.start()
+        trail = asyncio.create_task(follow_calls(folder, store, connection))
         clock = (
             asyncio.create_task(SlaClock(store, rules, _now, partial(_due, connection)).run()) if with_sla_clock else None
         )
         await stop.wait()
-        if clock:
-            clock.cancel()
-            await asyncio.gather(clock, return_exceptions=True)
+        await end(*(task for task in (trail, clock) if task))
         await answers.finish()
         await service.stop()
     keystore.close()

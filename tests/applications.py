@@ -15,6 +15,7 @@ from events.application import (
     Returned,
     Submitted,
 )
+from events.audit import AdministrativeCall, PutBack, Restored
 from events.calendar import CALENDAR_V1
 from events.envelope import Event
 from events.erasure import ErasureOrdered
@@ -94,6 +95,9 @@ EXAMPLES: dict[type[Fact], Fact] = {  # each kind of fact with every field set b
         OutageEnded(digest="d", cause="power"),
         Warned(**_SLA, share=75, reached=_FIRST + _DAY * 3 / 4),
         Breached(**_SLA),
+        PutBack(why="altered", first=7, last=9, places=2, source="archive", events=12),
+        Restored(restored=12, lost=3, first_lost=13),
+        AdministrativeCall(call="STREAM.UPDATE", stream="EKTP", account="BACKBONE", user="admin", outcome="done"),
     )
 }
 

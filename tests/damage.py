@@ -4,28 +4,26 @@ import asyncio
 import os
 import shutil
 from collections.abc import Callable, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from random import Random
 from signal import SIGSTOP
-from typing import NamedTuple
 
 import pytest
 
 from infra.data_folder import DataFolder, open_folder
 from infra.folder_lock import endpoint
-from infra.guard.blocks import block_files
 from infra.journal import STREAM, Journal, Stored
 from infra.nats_configuration import stream_directory
 from infra.nats_connection import connect
 from infra.tlog.tiles import read_head
+from projections.feed import STREAM as FEED
 from services.register.sample import cilegon
 from tests.command import ektp, eventually, running, running_on
 from tests.support import stored
 
-SCALE = 0.0025  # about 3,000 rows
-UNSIGNED = 200  # rows that no checkpoint covers when the backbone is killed
+SCALE = 0.001  # about 1,200 rows, 1,450 events
+UNSIGNED = 100  # rows that no checkpoint covers when the backbone is killed
 
 
 @dataclass(frozen=True)
@@ -93,90 +91,71 @@ Find = Callable[[DataFolder], Sequence[Path]]
 
 
 def _in_store(name: str) -> Find:
-    return lambda folder: [stream_directory(folder, STREAM) / name]
+    """The journal's, and the feed's, with which it may be swapped."""
+    return lambda folder: [stream_directory(folder, stream) / name for stream in (STREAM, FEED)]
 
 
-def _blocks(folder: DataFolder) -> list[Path]:
-    return [file for _, file in block_files(stream_directory(folder, STREAM) / "msgs")]
+def _files(directory: Path, suffix: str) -> list[Path]:
+    return sorted(path for path in directory.rglob("*") if path.is_file() and path.suffix == suffix)
 
 
-def _files(directory: Path) -> list[Path]:
-    return sorted(path for path in directory.rglob("*") if path.is_file())
-
-
-def _tiles(folder: DataFolder) -> list[Path]:
-    return [file for file in _files(folder.log / "tile") if file.suffix != ".zst"]
-
-
-KINDS: dict[str, Find] = {
-    "newest block": lambda folder: _blocks(folder)[-1:],
+KINDS: dict[str, Find] = {  # the first is harmed, or any one of several
+    "newest block": _in_store("msgs/1.blk"),
     "meta.inf": _in_store("meta.inf"),
     "meta.sum": _in_store("meta.sum"),
     "index.db": _in_store("msgs/index.db"),
-    "nats/, any": lambda folder: _files(folder.nats / "jetstream"),
-    "log tile": _tiles,
-    "log bundle": lambda folder: _files(folder.log / "tile" / "entries"),
-    "log checkpoint": lambda folder: [folder.log / "checkpoint"],
-    "keys/checkpoint": lambda folder: [folder.keys / "checkpoint"],
-    "views.sqlite": lambda folder: [folder.views / "views.sqlite"],
+    "log tile": lambda folder: _files(folder.log / "tile", ""),
+    "log bundle": lambda folder: _files(folder.log / "tile" / "entries", ".zst"),
+    "log checkpoint": lambda folder: [folder.log / "checkpoint", folder.keys / "checkpoint"],
+    "keys/checkpoint": lambda folder: [folder.keys / "checkpoint", folder.log / "key"],
     "run/guard.json": lambda folder: [folder.path / "run" / "guard.json"],
+    "views.sqlite": lambda folder: [folder.views / "views.sqlite"],
 }
 DIRECTORIES: dict[str, Callable[[DataFolder], Path]] = {
-    "nats/, whole": lambda folder: folder.nats,
-    "log/, whole": lambda folder: folder.log,
-    "views/, whole": lambda folder: folder.views,
+    "nats/ whole": lambda folder: folder.nats,
+    "log/ whole": lambda folder: folder.log,
+    "views/ whole": lambda folder: folder.views,
 }
 FILE_FAULTS = ("bit flipped", "tail cut", "deleted", "swapped", "older copy")
 
 
-class Fault(NamedTuple):
-    """One thing that was done."""
-
-    kind: str
-    what: str
-    where: str  # for the reader of a failure
-
-
-def harm(folder: DataFolder, older: Path, kind: str, what: str, random: Random) -> Fault | None:
-    """Do it; None where there is no such file, or it made no difference."""
+def harm(folder: DataFolder, older: Path, kind: str, what: str, random: Random) -> str | None:
+    """Do it and tell where; None where there is no such file, or it is as before."""
     if kind in DIRECTORIES:
-        return Fault(kind, what, _harm_directory(DIRECTORIES[kind](folder), folder, older, what))
+        directory = DIRECTORIES[kind](folder)
+        shutil.rmtree(directory)
+        if what == "older copy":
+            shutil.copytree(older / directory.relative_to(folder.path), directory)
+        return directory.name
     files = [file for file in KINDS[kind](folder) if file.exists()]
+    if not kind.startswith("log "):
+        files = files[:2]
+    elif kind != "log checkpoint":
+        random.shuffle(files)
     if len(files) < (2 if what == "swapped" else 1):
         return None
-    file, *others = random.sample(files, 2 if what == "swapped" else 1)
-    content, at = file.read_bytes(), 0
+    file, before, at = files[0], files[0].read_bytes(), 0
     match what:
         case "bit flipped":
-            if content:
-                at, changed = random.randrange(len(content)), bytearray(content)
-                changed[at] ^= 1 << random.randrange(8)
-                file.write_bytes(changed)
+            at = random.randrange(len(before))
+            file.write_bytes(before[:at] + bytes([before[at] ^ 1 << random.randrange(8)]) + before[at + 1 :])
         case "tail cut":
-            most = random.choice([64, 4_096, len(content)])  # a tail is short as often as long
-            at = len(content) - random.randint(1, max(1, min(most, len(content))))
-            os.truncate(file, max(0, at))
+            most = random.choice([64, 4_096, len(before)])  # a tail is short as often as long
+            at = len(before) - random.randint(1, min(most, len(before)))
+            os.truncate(file, at)
         case "deleted":
             file.unlink()
         case "swapped":
-            file.write_bytes(others[0].read_bytes())
-            others[0].write_bytes(content)
-            at = str(others[0].relative_to(folder.path))  # type: ignore[assignment]
+            file.write_bytes(files[1].read_bytes())
+            files[1].write_bytes(before)
         case _:
-            with suppress(FileNotFoundError):
-                shutil.copy(older / file.relative_to(folder.path), file)
-    if file.exists() and file.read_bytes() == content:
+            copy = older / file.relative_to(folder.path)
+            if not copy.exists():
+                return None
+            shutil.copy(copy, file)
+    if file.exists() and file.read_bytes() == before:
         return None
-    return Fault(kind, what, f"{file.relative_to(folder.path)} at {at}")
-
-
-def _harm_directory(directory: Path, folder: DataFolder, older: Path, what: str) -> str:
-    shutil.rmtree(directory)
-    if what == "older copy":
-        shutil.copytree(older / directory.relative_to(folder.path), directory)
-    else:
-        directory.mkdir(mode=0o700)
-    return directory.name
+    return f"{file.relative_to(folder.path)} at {at}"
 
 
 def plan(trials: int, random: Random) -> list[tuple[str, str, str]]:

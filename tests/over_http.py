@@ -6,8 +6,9 @@ from typing import Any
 
 import httpx
 
-from services.tokens import ROLES, Role
-from tests.command import PERSONAL, ektp, somebody
+from infra.data_folder import open_folder
+from services.tokens import ROLES, Role, add_token
+from tests.command import PERSONAL, somebody
 
 
 @dataclass(frozen=True)
@@ -17,6 +18,7 @@ class Asker:
     url: str
     token: str
     lang: str = "en"
+    accept: str = "*/*"
 
     def get(self, path: str, **more: Any) -> httpx.Response:
         return self.ask("GET", path, **more)
@@ -26,7 +28,7 @@ class Asker:
         return self.ask("POST", path, json=json, headers=headers)
 
     def ask(self, method: str, path: str, headers: dict[str, str] | None = None, **more: Any) -> httpx.Response:
-        mine = {"Authorization": f"Bearer {self.token}", "Accept-Language": self.lang}
+        mine = {"Authorization": f"Bearer {self.token}", "Accept-Language": self.lang, "Accept": self.accept}
         answer = httpx.request(method, self.url + path, headers=mine | (headers or {}), timeout=60, **more)
         assert "Traceback" not in answer.text
         return answer
@@ -34,7 +36,8 @@ class Asker:
 
 def tokens_for(data: Path) -> dict[Role, str]:
     """A token of each role, made before HTTP is served for the first time."""
-    return {role: str(ektp(data, "token", "add", "--role", role, f"--name={role}").document["token"]) for role in ROLES}
+    folder = open_folder(data)
+    return {role: add_token(folder, role, role) for role in ROLES}
 
 
 def application() -> dict[str, Any]:

@@ -10,6 +10,7 @@ from collections.abc import Iterable
 from datetime import UTC, datetime
 from pathlib import Path
 
+from infra.audit_notes import forget_intended
 from infra.data_folder import DataFolder
 from infra.guard.blocks import block_files
 from infra.guard.inspection import CHECKING
@@ -58,14 +59,15 @@ def move_store_aside(folder: DataFolder) -> Path:
     store = stream_directory(folder, STREAM)
     if store.exists():
         store.rename(moved)
+    else:
+        moved.mkdir()  # that it is being rebuilt must show all the same
     return moved
 
 
 def keep_old_store(folder: DataFolder, moved: Path) -> str:
     """The new store is whole: of the old one its blocks stay; returns the prefix of their names."""
     prefix = moved.name.removesuffix(_REBUILDING)
-    if moved.exists():
-        _flatten(folder, moved.rename(moved.with_name(prefix + _REBUILT)))
+    _flatten(folder, moved.rename(moved.with_name(prefix + _REBUILT)))
     return prefix
 
 
@@ -74,6 +76,8 @@ def undo_interrupted_rebuild(folder: DataFolder) -> None:
     for old in folder.aside.glob(f"*{_REBUILDING}"):
         store = stream_directory(folder, STREAM)
         shutil.rmtree(store, ignore_errors=True)
+        store.parent.mkdir(parents=True, exist_ok=True)
+        forget_intended(folder)
         old.rename(store)
     for old in folder.aside.glob(f"*{_REBUILT}"):
         _flatten(folder, old)

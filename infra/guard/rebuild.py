@@ -11,7 +11,9 @@ from contextlib import aclosing, asynccontextmanager
 import nats.errors
 import orjson
 
+from events.audit import AuditFact
 from infra import nats_server
+from infra.audit_notes import intend
 from infra.data_folder import DataFolder
 from infra.guard.aside import keep_old_store, move_store_aside
 from infra.guard.inspection import fingerprint, forget_record
@@ -26,14 +28,16 @@ _BATCH = 1_000  # the server's limit
 _BATCH_TIMEOUT_S = 60.0
 
 
-async def rebuild(folder: DataFolder, found: Salvage) -> str:
+async def rebuild(folder: DataFolder, found: Salvage, fact: AuditFact) -> str:
     """Put these events in the place of the store, while no server runs; returns the prefix of the old store's blocks.
 
+    `fact` is what to note of it: intended until the caller has ended, too, and keeps it.
     Its own server runs meanwhile, on a port that nobody knows. Raises the problems of starting it, JournalBusy,
     JournalRefused, JournalDamaged; the old store then goes back to its place at the next look at it.
     """
     forget_record(folder)
     moved = move_store_aside(folder)
+    intend(folder, fact)
     server = await nats_server.start(folder)
     try:
         async with journal_of(server) as journal:

@@ -5,6 +5,8 @@ import shutil
 import time
 from dataclasses import dataclass
 
+from events.audit import Restored as RestoredFact
+from infra.audit_notes import keep_intended
 from infra.data_folder import DataFolder, remove_durably, require_space
 from infra.guard.aside import keep_copies, new_prefix, set_aside, undo_interrupted_rebuild
 from infra.guard.halt import clear_halt, halted
@@ -34,22 +36,27 @@ async def restore(folder: DataFolder) -> Restored:
     require_space(folder)
     await stop_left_over(folder)
     undo_interrupted_rebuild(folder)
-    why, seen = halted(folder), await asyncio.to_thread(inspect, folder)
+    if (why := halted(folder)) is None:
+        keep_intended(folder)
+    seen = await asyncio.to_thread(inspect, folder)
     if why is None and not seen.wrong:
         return Restored(0, 0, None, None, time.monotonic() - started)
     known = max(seen.known, why.known if why else 0)
     blocks = set_aside(folder, why.set_aside) if why else []
     found = await asyncio.to_thread(salvage, folder, known, seen.tail, blocks)
-    prefix = await rebuild(folder, found)
+    lost = known - found.last
+    first_lost = found.last + 1 if lost else None
+    fact = RestoredFact(restored=found.last, lost=lost, first_lost=first_lost)
+    prefix = await rebuild(folder, found, fact)
     keep_copies(folder, prefix)
     if found.last < seen.archive.size:
         _set_log_aside(folder)
-    if lost := known - found.last:
+    if lost:
         for file in folder.views.iterdir():  # they may have seen what is lost; they are built anew
             file.unlink() if file.is_file() else shutil.rmtree(file)
     put_on_record(folder, await asyncio.to_thread(inspect, folder))
     clear_halt(folder)
-    first_lost = found.last + 1 if lost else None
+    keep_intended(folder)
     return Restored(found.last, lost, first_lost, f"aside/{prefix}", time.monotonic() - started)
 
 

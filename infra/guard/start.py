@@ -8,7 +8,9 @@ import asyncio
 
 import structlog
 
+from events.audit import PutBack
 from infra import nats_server
+from infra.audit_notes import keep_intended
 from infra.data_folder import DataFolder, require_space
 from infra.folder_errors import writing
 from infra.guard.aside import copy_aside, forget_copies, keep_copies, new_prefix, undo_interrupted_rebuild
@@ -16,10 +18,11 @@ from infra.guard.blocks import block_files
 from infra.guard.halt import halt, halted
 from infra.guard.inspection import Inspection, inspect, put_on_record
 from infra.guard.rebuild import difference, journal_of, rebuild
-from infra.guard.salvage import salvage
+from infra.guard.salvage import Salvage, salvage
 from infra.journal import STREAM, Journal
 from infra.journal_errors import JournalRefused
 from infra.nats_configuration import stream_directory
+from infra.nats_connection import end
 from infra.nats_server import NatsServer
 
 log = structlog.get_logger()
@@ -73,6 +76,7 @@ async def guard(folder: DataFolder) -> None:
 
 def _look(folder: DataFolder) -> Inspection:
     undo_interrupted_rebuild(folder)
+    keep_intended(folder)
     return inspect(folder)
 
 
@@ -85,9 +89,7 @@ async def _difference(server: NatsServer, seen: Inspection) -> str:
             await asyncio.wait({comparing, died}, return_when=asyncio.FIRST_COMPLETED)
             return comparing.result() if comparing.done() else "it died"
         finally:
-            comparing.cancel()
-            died.cancel()
-            await asyncio.gather(comparing, died, return_exceptions=True)
+            await end(comparing, died)
 
 
 async def _compare(journal: Journal, seen: Inspection) -> str:
@@ -115,7 +117,17 @@ async def _put_back(folder: DataFolder, seen: Inspection) -> None:
         await asyncio.to_thread(copy_aside, folder, blocks, prefix)
         log.error("halted", says=str(halt(folder, found.last + 1, seen.known, prefix)))
     else:
-        prefix = await rebuild(folder, found)
+        prefix = await rebuild(folder, found, _put_back_fact(seen, found))
+        keep_intended(folder)
         log.warning("the journal was put back; nothing is lost", events=found.last, set_aside=f"aside/{prefix}-*")
         put_on_record(folder, await asyncio.to_thread(inspect, folder))
     keep_copies(folder, prefix)
+
+
+def _put_back_fact(seen: Inspection, found: Salvage) -> PutBack:
+    first, last, why = seen.walked_from, seen.last, "differs"
+    if seen.wrong:
+        first, _, why = seen.wrong[0]
+        last = seen.known if seen.last < seen.known else seen.wrong[-1].seq
+    source = "set_aside" if any(first <= seq <= last for seq in found.records) else "archive"
+    return PutBack(why=why, first=first, last=last, places=max(1, len(seen.wrong)), source=source, events=found.last)

@@ -17,6 +17,7 @@ from services.api.documented import QUESTION, answers
 from services.tokens import ROLES
 
 BATCH = "application/cloudevents-batch+json"
+_PRINTED = {"type": "id.go.ektp.feed.application.printed.v1", "sequence": "00000000000000000041", "data": {"case": "4f…"}}
 _LOOK_S = 0.1  # at a number in this process
 
 
@@ -26,7 +27,8 @@ def feed_router(journal: Journal, position: Callable[[], int]) -> APIRouter:
 
     @router.get(
         "/events",
-        responses=answers(410, *QUESTION, media_type=BATCH, example=[]),
+        response_class=Response,
+        responses=answers(410, *QUESTION, media_type=BATCH, example=[_PRINTED]),
         dependencies=[Depends(requires(*ROLES))],
     )
     async def events(

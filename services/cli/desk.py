@@ -22,7 +22,7 @@ from infra.folder_lock import OwnerLock, endpoint, take_owner, try_owner, users_
 from infra.journal import Journal, Stored
 from infra.journal_reader import read
 from infra.nats_client import QuickClient
-from infra.nats_connection import connect
+from infra.nats_connection import connect, end
 from services.backbone import Backbone
 from services.commands import AnyCommand, Submit
 from services.erasure import Erase
@@ -165,9 +165,9 @@ async def _replaced(connection: QuickClient, ping: str, asked: bytes) -> None:
         answers = await _instance(connection, ping)
 
 
-async def _unless(end: Awaitable[object], answer: Awaitable[T]) -> T:
-    """Wait for `answer`, but not beyond `end`: then raises what `end` raised, or ConnectionClosedError."""
-    ending, waiting = asyncio.ensure_future(end), asyncio.ensure_future(answer)
+async def _unless(broken: Awaitable[object], answer: Awaitable[T]) -> T:
+    """Wait for `answer`, but not beyond `broken`: then raises what that raised, or ConnectionClosedError."""
+    ending, waiting = asyncio.ensure_future(broken), asyncio.ensure_future(answer)
     try:
         await asyncio.wait({ending, waiting}, return_when=asyncio.FIRST_COMPLETED)
         if not waiting.done():
@@ -175,9 +175,7 @@ async def _unless(end: Awaitable[object], answer: Awaitable[T]) -> T:
             raise nats.errors.ConnectionClosedError
         return await waiting
     finally:
-        ending.cancel()
-        waiting.cancel()
-        await asyncio.gather(ending, waiting, return_exceptions=True)
+        await end(ending, waiting)
 
 
 async def _insist(attempt: Callable[[], Awaitable[T]]) -> T:

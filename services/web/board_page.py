@@ -13,12 +13,13 @@ from sse_starlette import EventSourceResponse, ServerSentEvent
 from events.offices import office as known_office
 from events.standard import STANDARD_V1
 from services.access import Caller, requires
-from services.cli.session import instant
+from services.cli.session import InvalidInstant, instant
 from services.web.board import LISTED_MAX, Board, threats
 from services.web.charts import ROW_HEIGHT, WIDTH, ageing
 from services.web.live import Live
 from services.web.page import page
 
+_YEARS = range(1900, 2200)
 Watcher = Annotated[Caller, Depends(requires("operations", "admin", "auditor"))]
 
 
@@ -30,6 +31,8 @@ def board_router(board: Board, live: Live) -> APIRouter:
     async def show(request: Request, caller: Watcher, office: str = "", as_of: str = "") -> Response:
         """Of one office or all, now or as it was. Raises UnknownOffice, InvalidInstant."""
         place, then = known_office(office).code if office else None, instant(as_of or None)
+        if then and then.year not in _YEARS:
+            raise InvalidInstant
         figures = await (board.then(place, then) if then else board.now(place, live.position))
         return page(
             request,

@@ -19,12 +19,12 @@ def show_problems(app: FastAPI) -> None:
 
     @app.exception_handler(Problem)
     async def typed(request: Request, problem: Problem) -> Response:
-        return _shown(request, problem) if wants_page(request) else _told(request, problem)
+        return _shown(request, problem) if wants_page(request) else problem_answer(request, problem)
 
     @app.exception_handler(HTTPException)
     async def by_http(request: Request, error: HTTPException) -> Response:
         problem = HttpProblem(error.status_code)
-        return _shown(request, problem) if wants_page(request) else _told(request, problem, error.headers)
+        return _shown(request, problem) if wants_page(request) else problem_answer(request, problem, error.headers)
 
 
 def wants_page(request: Request) -> bool:
@@ -35,10 +35,6 @@ def wants_page(request: Request) -> bool:
 def wants_json(request: Request) -> bool:
     """Whether a program asks for the document of a page."""
     return "application/json" in request.headers.get("accept", "") and not wants_page(request)
-
-
-def _told(request: Request, problem: Problem, headers: object = None) -> Response:
-    return problem_answer(request, problem, headers)
 
 
 def _shown(request: Request, problem: Problem) -> Response:

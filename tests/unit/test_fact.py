@@ -35,6 +35,9 @@ PUBLIC = {
     "outage.ended": EVERY_FACT | {"digest", "cause"},
     "sla.warned": EVERY_SLA | {"share", "reached"},
     "sla.breached": EVERY_SLA,
+    "audit.put_back": EVERY_FACT | {"why", "first", "last", "places", "source", "events"},
+    "audit.restored": EVERY_FACT | {"restored", "lost", "first_lost"},
+    "audit.administrative_call": EVERY_FACT | {"call", "stream", "account", "user", "outcome"},
 }
 PERSONAL = {
     "application.submitted": {"reason", "nik", "name", "born"},
@@ -54,6 +57,9 @@ PERSONAL = {
     "outage.ended": set[str](),
     "sla.warned": set[str](),
     "sla.breached": set[str](),
+    "audit.put_back": set[str](),
+    "audit.restored": set[str](),
+    "audit.administrative_call": set[str](),
 }
 SECRETS = (NIK, NAME, REASON, BORN.isoformat())
 

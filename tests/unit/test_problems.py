@@ -43,6 +43,8 @@ def value(annotation: Any) -> Any:
     """Something of that type. A type not listed here needs a thought: can JSON and a sentence hold it?"""
     if get_origin(annotation) is Literal:
         return get_args(annotation)[0]
+    if get_origin(annotation) is tuple:
+        return (value(get_args(annotation)[0]),)
     if isinstance(annotation, type) and is_dataclass(annotation):
         return annotation()
     made: dict[Any, Any] = {str: "this", int: 7, float: 1.5, bool: True, date: date(2026, 11, 25), datetime: AN_INSTANT}
