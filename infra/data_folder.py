@@ -2,7 +2,7 @@
 
     backbone.json   format, backbone id, when it was made; written last when the folder is made, never again
     owner.lock      held by the process that runs the backbone; users.lock by everyone who uses it (folder_lock)
-    run/            endpoint.json while it serves; clean-stop after a stop in good order
+    run/            endpoint.json while it serves; clean-stop after a stop in good order; what is to become an audit fact
     nats/           the server's store, log and pid
     keys/           secret, the server's users, later the keystore; left out of export and backup
     views/          the projections' databases

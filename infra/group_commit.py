@@ -96,6 +96,7 @@ class GroupCommit:
         self._wake = asyncio.Event()
         self._recorded = datetime.min.replace(tzinfo=UTC)
         self._head = 0  # position of the last event known to be stored
+        self._head_before = 0  # that before the group on its way was sent
         self._moved: OrderedDict[str, int] = OrderedDict()  # position of the last event of each, the newest last
         self._moves = 0
         self._reconnects_checked = 0
@@ -212,7 +213,7 @@ class GroupCommit:
 
     async def _send(self, group: list[_Append]) -> None:
         """Send a group once, and read from the journal what its answer left open."""
-        started = time.monotonic()
+        started, self._head_before = time.monotonic(), self._head
         for append in group:
             append.sent = True
         GROUP_SIZE.observe(sum(append.count for append in group))
@@ -298,6 +299,11 @@ class GroupCommit:
         answer = orjson.loads(reply.data)
         if "error" not in answer:
             last_seq = answer["seq"]
+            if last_seq - sum(append.count for append in group) < self._head_before:  # it was deleted and made anew
+                self._broken = JournalDamaged(f"event {self._head_before}", f"the server goes on with {last_seq}")
+                for append in group:
+                    append.failed(self._broken)
+                return
             for append in reversed(group):
                 self._landed(append, last_seq)
                 last_seq -= append.count

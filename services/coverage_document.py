@@ -12,7 +12,7 @@ from events.stages import Stage
 from events.standard import STANDARD_V1
 from projections.coverage import Counts
 from projections.desk import Queue
-from services.status_document import told
+from services.wording import told
 
 AGES_DAYS = (7, 30, 90, 365)  # older than these are counted
 COLLECTION = STANDARD_V1.target("collection").limit

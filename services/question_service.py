@@ -1,6 +1,7 @@
 """Questions as request and reply on `ask.ektp.<backbone>.<question>`; answers hold what was in the journal when asked."""
 
 import asyncio
+import contextlib
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
@@ -36,6 +37,7 @@ from services.wording import OFFICE_WORKS
 
 WITHOUT_PROGRESS_S = 60.0
 BREACHED_WITHIN = timedelta(days=90)
+_ASKING_MAX = 6  # at once: a question may take two of the pool's 15 connections, and waiting for one blocks all
 _DUE_WAIT_S = 1.0  # the SLA clock asks again; a table that lags is only slower
 
 
@@ -58,6 +60,7 @@ class Questions:
         self._journal, self._engine, self._runner = journal, engine, runner
         self._keystore, self._secret = keystore, secret
         self._comparing = asyncio.Lock()
+        self._asking = asyncio.Semaphore(_ASKING_MAX)
         self._parts = Parts()
 
     async def status(self, ask: AskStatus) -> dict[str, Any]:
@@ -173,8 +176,9 @@ class Questions:
             then = (ask.as_of, ask.as_recorded)
             engine = await as_of.fold(self._journal, self._engine, projection, head, *then, office=place)
         try:
-            with engine.connect() as db:
-                yield db
+            async with self._asking if engine is self._engine else contextlib.nullcontext():
+                with engine.connect() as db:
+                    yield db
         finally:
             if engine is not self._engine:
                 engine.dispose()

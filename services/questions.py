@@ -7,6 +7,8 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 from events.nik import Nik
 from events.problem import Lang
 
+SLA_LISTS = ("at_risk", "breached", "standing_still")  # of the document of `ektp sla`; long ones come in parts
+
 
 class AsOf(BaseModel):
     """Which time a question is about; neither given: now."""

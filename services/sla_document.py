@@ -10,9 +10,9 @@ from typing import Any, ClassVar
 from events.problem import Problem
 from events.timers import Timer
 from projections.sla_report import Report, Run
-from services.status_document import told
+from services.questions import SLA_LISTS as LISTS
+from services.wording import told
 
-LISTS = ("at_risk", "breached", "standing_still")
 _ROWS_MAX = 400  # of each list in one message: NATS takes 1 MB, a row has some 600 bytes
 _HELD_MAX = 4
 

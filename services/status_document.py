@@ -1,14 +1,12 @@
 """The document of `ektp status --json` (contract: documents)."""
 
-from datetime import datetime
 from typing import Any
 
-from events.calendar import CALENDAR_V1
 from events.outage import OutageCause
 from events.problem import Lang
 from projections.forecast import Forecast
 from projections.status import CaseStatus
-from services.wording import next_step, waits_for
+from services.wording import next_step, told, waits_for
 
 
 def status_document(status: CaseStatus, forecast: Forecast | None, outage: OutageCause | None, lang: Lang) -> dict[str, Any]:
@@ -37,8 +35,3 @@ def status_document(status: CaseStatus, forecast: Forecast | None, outage: Outag
             for line in status.history
         ],
     }
-
-
-def told(instant: datetime) -> str:
-    """ISO 8601 in the office's zone."""
-    return instant.astimezone(CALENDAR_V1.zone).isoformat()

@@ -1,7 +1,9 @@
 """What a stage means to a citizen and an officer, in plain words: whom the case waits for, and what comes next."""
 
+from datetime import datetime
 from typing import Final
 
+from events.calendar import CALENDAR_V1
 from events.outage import OutageCause
 from events.problem import Lang
 from events.stages import Stage
@@ -61,3 +63,8 @@ def next_step(stage: Stage, outage: OutageCause | None, lang: Lang) -> str:
     """What comes next, and what stands in the way of it."""
     step = NEXT_STEP[lang][stage]
     return f"{OUTAGE[lang][outage]} {step}" if outage and stage in OFFICE_WORKS else step
+
+
+def told(instant: datetime) -> str:
+    """ISO 8601 in the office's zone."""
+    return instant.astimezone(CALENDAR_V1.zone).isoformat()

@@ -7,9 +7,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from random import Random
-from signal import SIGSTOP
-
-import pytest
 
 from infra.data_folder import DataFolder, open_folder
 from infra.folder_lock import endpoint
@@ -38,7 +35,7 @@ class Prepared:
 
 
 def prepare(scratch: Path) -> dict[str, Prepared]:
-    """One history: stopped in good order; again, with more in it; killed, with yet more in it that the reader never saw."""
+    """One history: stopped in good order; again, with more in it; killed, with yet more in it that is not signed."""
     lines = list(cilegon(SCALE, 1))
     rows, first = len(lines) - 1, scratch / "first"
     ends = (rows // 2, rows * 3 // 4, rows - UNSIGNED, rows)
@@ -50,20 +47,26 @@ def prepare(scratch: Path) -> dict[str, Prepared]:
     older = shutil.copytree(first, scratch / "older")
     with running(first):
         ektp(first, "import", books[1])
-        clean = Prepared("clean", scratch / "clean", older, everything(first), 0)
-    shutil.copytree(first, clean.path)
+        acknowledged = everything(first)
+    clean = Prepared("clean", shutil.copytree(first, scratch / "clean"), older, acknowledged, signed(first))
+    behind = scratch / "log-behind"
     with running(first) as up:
         ektp(first, "import", books[2])
         eventually(lambda: signed(first) == len(everything(first)))
-        up.part("services.reader").send_signal(SIGSTOP)
+        shutil.copytree(first / "log", behind)
         ektp(first, "import", books[3])
         acknowledged = everything(first)
+        eventually(lambda: signed(first) == len(acknowledged))
+        assert ektp(first, "coverage").code == 0  # it waits for the views
         up.kill()
     eventually(lambda: not running_on(first))
+    shutil.rmtree(first / "log")  # the log is up to 2 s behind the views: here it is for certain
+    shutil.move(behind, first / "log")
+    shutil.copy(first / "log" / "checkpoint", first / "keys" / "checkpoint")
     killed = Prepared("kill -9", first, clean.path, acknowledged, signed(first))
-    assert signed(clean.path) == len(clean.acknowledged)
-    assert killed.signed < len(acknowledged)
-    return {"clean": Prepared("clean", clean.path, older, clean.acknowledged, signed(clean.path)), "kill -9": killed}
+    assert clean.signed == len(clean.acknowledged)
+    assert killed.signed < len(killed.acknowledged)
+    return {"clean": clean, "kill -9": killed}
 
 
 def everything(data: Path) -> list[Stored]:
@@ -107,7 +110,7 @@ KINDS: dict[str, Find] = {  # the first is harmed, or any one of several
     "log tile": lambda folder: _files(folder.log / "tile", ""),
     "log bundle": lambda folder: _files(folder.log / "tile" / "entries", ".zst"),
     "log checkpoint": lambda folder: [folder.log / "checkpoint", folder.keys / "checkpoint"],
-    "keys/checkpoint": lambda folder: [folder.keys / "checkpoint", folder.log / "key"],
+    "keys/checkpoint": lambda folder: [folder.keys / "checkpoint"],
     "run/guard.json": lambda folder: [folder.path / "run" / "guard.json"],
     "views.sqlite": lambda folder: [folder.views / "views.sqlite"],
 }
@@ -170,8 +173,3 @@ def plan(trials: int, random: Random) -> list[tuple[str, str, str]]:
     while len(planned) < trials:
         planned += random.sample(pairings, len(pairings))
     return planned[:trials]
-
-
-@pytest.fixture(scope="module")
-def prepared(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Prepared]:
-    return prepare(tmp_path_factory.mktemp("damage"))

@@ -17,6 +17,7 @@ from events.envelope import subject_in
 from infra.data_folder import DataFolder, remove_durably, write_durably
 from infra.guard.archive import Archive
 from infra.guard.blocks import Record, block_files, block_records
+from infra.guard.viewed import seen_by_views
 from infra.journal import STREAM
 from infra.nats_configuration import stream_directory
 from infra.tlog.merkle import leaf_hash
@@ -173,19 +174,20 @@ def _unfinished_batch(events: dict[int, Record]) -> list[int]:
 
 
 def _look_at_the_end(seen: Inspection, folder: DataFolder, position: int) -> None:
-    """What is missing at the end, by what the log and an interrupted check of an earlier start know; what does not count."""
+    """What is missing at the end, by what the log, the views and an interrupted check of an earlier start know; what does
+    not count."""
     for number, file in block_files(folder.aside):
         if file.name.startswith(CHECKING):
             for found in block_records(file.read_bytes(), number, STREAM, 0):
                 if isinstance(found, Record) and found.seq > max(position, seen.archive.size):
                     _take(seen, found)
-    unfinished = _unfinished_batch(seen.tail)
-    if unfinished and unfinished[0] >= position:
+    unfinished, viewed = _unfinished_batch(seen.tail), seen_by_views(folder)
+    if unfinished and unfinished[0] >= position and unfinished[0] > viewed:
         for seq in unfinished:
             del seen.tail[seq]
         position = seen.last = min(seen.last, unfinished[-1] - 1)
         del seen.walked[max(0, position - seen.walked_from + 1) :]
-    seen.known = max([seen.archive.size, position, *seen.tail])
+    seen.known = max([seen.archive.size, position, viewed, *seen.tail])
     if seen.last < seen.known:
         _is_wrong(seen, seen.last + 1, None, "truncated" if seen.last else "missing")
 

@@ -19,6 +19,7 @@ from infra.guard.halt import halt, halted
 from infra.guard.inspection import Inspection, inspect, put_on_record
 from infra.guard.rebuild import difference, journal_of, rebuild
 from infra.guard.salvage import Salvage, salvage
+from infra.guard.viewed import set_broken_views_aside
 from infra.journal import STREAM, Journal
 from infra.journal_errors import JournalRefused
 from infra.nats_configuration import stream_directory
@@ -35,6 +36,12 @@ async def start_guarded(folder: DataFolder, port: int | None = None) -> NatsServ
 
     Raises as nats_server.start, FolderNotWritable, JournalBusy, JournalRefused, JournalDamaged.
     """
+    with writing(folder.path):
+        await asyncio.to_thread(set_broken_views_aside, folder)
+    return await _start(folder, port)
+
+
+async def _start(folder: DataFolder, port: int | None) -> NatsServer:
     require_space(folder)
     await nats_server.stop_left_over(folder)
     with writing(folder.path):
@@ -70,8 +77,9 @@ async def _start_compared(folder: DataFolder, port: int | None, seen: Inspection
 
 
 async def guard(folder: DataFolder) -> None:
-    """Likewise before a start at a port where clients wait: the comparing is done by a server that they do not find."""
-    await (await start_guarded(folder)).stop()
+    """Likewise, but for the views, which a reader has open, before a start at a port where clients wait: the comparing is
+    done by a server that they do not find."""
+    await (await _start(folder, None)).stop()
 
 
 def _look(folder: DataFolder) -> Inspection:
@@ -119,7 +127,7 @@ async def _put_back(folder: DataFolder, seen: Inspection) -> None:
     else:
         prefix = await rebuild(folder, found, _put_back_fact(seen, found))
         keep_intended(folder)
-        log.warning("the journal was put back; nothing is lost", events=found.last, set_aside=f"aside/{prefix}-*")
+        log.warning("the journal was put back; nothing known is lost", events=found.last, set_aside=f"aside/{prefix}-*")
         put_on_record(folder, await asyncio.to_thread(inspect, folder))
     keep_copies(folder, prefix)
 

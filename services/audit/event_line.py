@@ -5,7 +5,7 @@ from typing import Any
 from events.application import CaseFact, Corrected, Returned
 from events.envelope import Event
 from events.sla import Breached, Warned
-from services.status_document import told
+from services.wording import told
 
 
 def event_line(event: Event) -> dict[str, Any]:

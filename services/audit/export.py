@@ -26,7 +26,7 @@ from infra.tlog.tiles import WIDTH, Tiles, bundle_path, read_head
 from projections import coverage
 from services.audit.manifest import write_manifest
 from services.coverage_document import coverage_document
-from services.status_document import told
+from services.wording import told
 
 EVENT_COLUMNS = ["seq", "office", "entity", "id", "version", "event", "occurred", "recorded"]
 EVENT_COLUMNS += ["actor", "event_id", "command_id", "leaf_hash"]

@@ -16,7 +16,6 @@ from infra.journal import Stored
 from infra.tlog.identity import log_signer
 from infra.tlog.tiles import read_head
 from services.audit.event_line import event_line
-from services.audit.export import export
 from services.audit.proofs import NotAnchored, NotProvenHere, check, prove
 from services.audit.trail import find_trail, keys_for, read_keys
 from services.audit.verification import Verdict
@@ -120,6 +119,8 @@ async def check_proofs(
 @ektp_command(audit_app, "export")
 async def export_trail(session: Session, directory: Annotated[Path, typer.Argument(metavar="DIR")]) -> None:
     """Write log, proofs, events and coverage figures into a new folder, with a signed manifest; verify DIR accepts it."""
+    from services.audit.export import export  # noqa: PLC0415 (SQLAlchemy: 0.2 s that no other command needs)
+
     async with at_desk(session.data) as desk:
         head = await (await desk.journal()).last_seq()
         await _until_signed(desk, head)

@@ -10,8 +10,8 @@ from events.problem import Lang
 from services.cli.cases import AsOfOption, AsRecordedOption, Office
 from services.cli.desk import at_desk
 from services.cli.session import Session, ektp_command, instant, minute
+from services.questions import SLA_LISTS as LISTS
 from services.questions import AskRest, AskSla
-from services.sla_document import LISTS
 
 SHOWN_MAX = 10  # rows that a person sees; a program gets all
 From = Annotated[str | None, typer.Option("--from", help="Breached since this instant; not given: within 90 days.")]

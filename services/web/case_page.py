@@ -1,36 +1,24 @@
 """An auditor's case: what happened, when by both clocks, by whom and why; and which of it is proven by the signed log."""
 
 import asyncio
-from dataclasses import dataclass
-from typing import Annotated, ClassVar
+from typing import Annotated
 
 from fastapi import APIRouter, Depends, Request, Response
 from fastapi.responses import PlainTextResponse
 
 from events.envelope import case_subject, decode, subject
-from events.problem import Problem
 from events.receipt import InvalidReceipt, case_id, office_of, parse_receipt
 from infra.data_folder import DataFolder
 from infra.journal import Journal, Stored
 from infra.tlog.tiles import read_head
 from services.access import Caller, requires
 from services.audit.event_line import event_line
+from services.audit.export import NothingSigned
 from services.audit.proofs import prove
 from services.web.page import page
 from services.witness_notes import cosigned_by, witnesses
 
 Auditor = Annotated[Caller, Depends(requires("auditor"))]
-
-
-@dataclass(eq=False)
-class NothingSigned(Problem):
-    """The log has no checkpoint yet: it is signed within seconds of the first event."""
-
-    code: ClassVar[str] = "nothing_signed"
-    status: ClassVar[int] = 404
-    retryable: ClassVar[bool] = True
-    sentence_id: ClassVar[str] = "Jejak audit belum ditandatangani. Ulangi sebentar lagi; bila tetap, lihat: ektp doctor."
-    sentence_en: ClassVar[str] = "The log is not signed yet. Try again in a moment; if it stays so, see: ektp doctor."
 
 
 def case_router(folder: DataFolder, journal: Journal) -> APIRouter:

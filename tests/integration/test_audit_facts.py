@@ -12,7 +12,7 @@ import pytest
 from nats.aio.client import Client
 
 from events.audit import AdministrativeCall, AuditFact, PutBack, Restored
-from infra.audit_notes import notes
+from infra.audit_notes import intend, keep_intended, notes
 from infra.data_folder import DataFolder
 from infra.folder_errors import DiskNearlyFull
 from infra.guard.halt import halted
@@ -234,6 +234,20 @@ async def test_calls_that_change_the_journal_are_told_with_their_outcome_and_ord
             told("STREAM.PURGE", "10110 stream purge not permitted"),
             told("STREAM.MSG.DELETE", "10057 message delete not permitted"),
         ]
+
+
+async def test_what_the_guard_puts_back_while_the_writer_lives_on_is_told_too(
+    server: NatsServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("services.audit_trail._LOOK_S", 0.01)
+    fact = PUT_BACK[a_flipped_bit]
+    async with following(server) as writer:
+        intend(server.folder, fact)
+        keep_intended(server.folder)
+        async with asyncio.timeout(10):
+            while notes(server.folder):
+                await asyncio.sleep(0.01)
+        assert await trail(writer) == [fact]
 
 
 async def test_a_journal_that_was_deleted_and_made_anew_takes_no_audit_fact_until_it_was_put_back(

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from infra.data_folder import DataFolder
+from infra.database import create_tables, open_sqlite
 from infra.group_commit import GroupCommit
 from infra.guard.aside import copy_aside, move_store_aside
 from infra.guard.blocks import block_files
@@ -20,6 +21,7 @@ from infra.nats_configuration import stream_directory
 from infra.nats_server import start
 from infra.tlog.identity import log_signer
 from infra.tlog.writer import LogWriter
+from projections import coverage, positions, sla, status
 from tests.support import change, connected_writer, kill, stored
 
 COUNT = 1_200
@@ -223,6 +225,24 @@ async def test_damage_beyond_the_log_halts_until_a_restore_names_what_is_lost(fo
         assert await stored(journal) == before[:1_149]
         assert await commits.append(change("new")) == [1_150]
     assert (await restore(folder)).set_aside is None
+
+
+async def test_what_is_missing_at_the_end_and_only_the_views_had_read_halts(folder: DataFolder) -> None:
+    before = await filled(folder, killed=True)
+    file, begins = at(folder, 1_150)
+    file.write_bytes(file.read_bytes()[:begins])
+    views = open_sqlite(folder.views / "views.sqlite")
+    create_tables(views, [positions.TABLES])
+    with views.begin() as db:
+        for view, read in ((status, COUNT), (sla, COUNT), (coverage, 10**9)):  # one of them damaged, too
+            positions.put(db, view, read, [])
+    views.dispose()
+    async with opened(folder) as (_, commits):
+        with pytest.raises(Halted, match=r"event 1150 \(of 1200\) is lost"):
+            await commits.append(change("new"))
+    assert (await restore(folder)).restored == 1_149
+    async with opened(folder) as (journal, _):
+        assert await stored(journal) == before[:1_149]
 
 
 async def test_a_rebuild_that_was_cut_off_begins_again(folder: DataFolder) -> None:

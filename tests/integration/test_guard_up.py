@@ -101,3 +101,15 @@ def test_what_cannot_be_put_back_halts_and_is_told_everywhere_until_it_is_restor
     assert ektp(data, "doctor", "--compare").document["ok"]
     again = ektp(data, "audit", "restore").document
     assert (again["restored"], again["lost"], again["first_lost"], again["set_aside"]) == (0, 0, None, None)
+
+
+def test_a_views_database_that_cannot_be_read_is_set_aside_and_built_anew(tmp_path: Path) -> None:
+    with running(tmp_path / "data") as up:
+        submit(up.data, 2)
+    views = up.data / "views" / "views.sqlite"
+    views.write_bytes(views.read_bytes()[:20_000])
+    with running(up.data):
+        assert ektp(up.data, "doctor", "--compare").document["ok"]
+        ektp(up.data, *submission())
+        assert ektp(up.data, "doctor", "--compare").document["ok"]
+    assert list((up.data / "aside").glob("views-*/views.sqlite"))

@@ -24,8 +24,9 @@ from projections import sla
 from projections.sla import CASES, NOTED
 from projections.sla_report import Report
 from projections.sla_report import sla as report
+from services.questions import SLA_LISTS as LISTS
 from services.sla_decision import decide
-from services.sla_document import LISTS, NoRest, Parts, sla_document
+from services.sla_document import NoRest, Parts, sla_document
 from tests.applications import CANCELLED, CASE, OFFICE, QUEUED, RECEIPT, RECORDED, SUBMITTED, back_to
 from tests.databases import OnPostgres, OnSqlite, in_memory, made_up
 from tests.timers import FLOODED, STRAIGHT, corrected, happened, histories, nov, of_events, standard
