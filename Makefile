@@ -27,14 +27,18 @@ lint: .venv/ready ## ruff, mypy, and the walls between the rooms
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-faults: .venv/ready ## the fault tests at full length: 50 kills under commands, 5 in each import, 30 s of standstill, 150 machines
-	EKTP_FAULT_KILLS=50 EKTP_FAULT_PAUSE_S=30 EKTP_MACHINE_EXAMPLES=150 $(BIN)/python -m pytest -n 0 --timeout 1800 \
+faults: .venv/ready ## the fault tests at full length: 50 kills of each kind, 30 s of standstill, 150 machines, 200 damages
+	EKTP_FAULT_KILLS=50 EKTP_FAULT_PAUSE_S=30 EKTP_MACHINE_EXAMPLES=150 EKTP_DAMAGE_TRIALS=200 $(BIN)/python -m pytest -n 0 --timeout 1800 \
 		tests/integration/test_faults_*.py tests/integration/test_journal_machine.py
 
-bench: .venv/ready ## appends, commands, import and recorders beside the raw limits: rates, peak memory, profile
+bench: .venv/ready ## each beside what it is compared with in the same run: appends, import, views, timers, audit log, HTTP
 	$(BIN)/python -m tests.bench.bench_append
 	$(BIN)/python -m tests.bench.bench_recorders
 	$(BIN)/python -m tests.bench.bench_import
+	$(BIN)/python -m tests.bench.bench_views
+	$(BIN)/python -m tests.bench.bench_timers
+	$(BIN)/python -m tests.bench.bench_audit
+	$(BIN)/python -m tests.bench.bench_http
 
 lock: ## resolve the dependencies anew (needs uv)
 	uv pip compile --quiet --generate-hashes --universal --python-version 3.11 --extra dev pyproject.toml -o requirements.lock

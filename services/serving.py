@@ -16,6 +16,7 @@ from infra.journal import Journal
 from infra.keystore import Keystore
 from infra.nats_connection import end
 from projections.feed import Feed
+from services import asyncapi
 from services.api.app import add_api
 from services.cli.desk import Desk
 from services.http import HttpServer, http_app
@@ -50,6 +51,7 @@ def whole_app(
     add_api(app, folder, desk, questions, journal, keystore, lambda: feed.position)
     add_pages(app, folder, journal, engine, questions, live)
     app.include_router(witness_router(folder))
+    app.add_api_route("/asyncapi.json", asyncapi.document, methods=["GET"], include_in_schema=False)
     return app
 
 

@@ -56,6 +56,7 @@ class Archive:
 def _last_signed_size(folder: DataFolder) -> int:
     """By the copy of the last signed checkpoint that lies with the keys."""
     try:
-        return read_checkpoint((folder.keys / "checkpoint").read_text())[0].size
-    except (OSError, BadNote, UnicodeDecodeError):
+        checkpoint, note = read_checkpoint((folder.keys / "checkpoint").read_text())
+        return checkpoint.size if note.signed_by([log_signer(folder).verifier]) else 0  # a flipped bit must not halt
+    except (OSError, BadNote, UnicodeDecodeError, Problem):
         return 0

@@ -55,11 +55,14 @@ class Trail:
         return self.directory / "manifest"
 
     def known(self) -> list[Checkpoint]:
-        """Checkpoints that were signed, by copies outside the log."""
+        """Checkpoints that were signed, by copies outside the log; one that is damaged says nothing."""
         try:
-            return [read_checkpoint((self.folder.keys / "checkpoint").read_text())[0]] if self.folder else []
-        except (OSError, BadNote, UnicodeDecodeError):
-            return []
+            if self.folder:
+                checkpoint, note = read_checkpoint((self.folder.keys / "checkpoint").read_text())
+                return [checkpoint] if note.signed_by(read_keys(self.log / "key")) else []
+        except (OSError, BadNote, UnicodeDecodeError, NotAKey):
+            pass
+        return []
 
     def stored(self) -> Iterator[Record | Damage] | None:
         """The journal as it lies in the server's files; None where the trail has none. Only while no server runs."""

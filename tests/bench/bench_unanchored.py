@@ -63,14 +63,19 @@ async def steady(command: Callable[[], Awaitable[object]], seconds: float) -> No
 
 async def watched(what: str, folder: DataFolder, journal: Journal, work: Callable[[], Awaitable[None]]) -> None:
     """Print head minus signed size, most and 99th percentile, while `work` goes on."""
-    first, started, unsigned = await journal.last_seq(), time.monotonic(), list[int]()
+
+    async def now() -> int:
+        signed = read_head(folder.log)  # first, so that what is signed meanwhile is counted as unsigned
+        return await journal.last_seq() - (signed[0].size if signed else 0)
 
     async def look() -> None:
         while True:
-            signed = read_head(folder.log)  # first, so that what is signed meanwhile is counted as unsigned
-            unsigned.append(await journal.last_seq() - (signed[0].size if signed else 0))
+            unsigned.append(await now())
             await asyncio.sleep(LOOK_S)
 
+    while await now():
+        await asyncio.sleep(LOOK_S)
+    first, started, unsigned = await journal.last_seq(), time.monotonic(), list[int]()
     looking = asyncio.create_task(look())
     await work()
     seconds, count = time.monotonic() - started, await journal.last_seq() - first

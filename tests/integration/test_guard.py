@@ -22,6 +22,8 @@ from infra.nats_server import start
 from infra.tlog.identity import log_signer
 from infra.tlog.writer import LogWriter
 from projections import coverage, positions, sla, status
+from services.audit.trail import find_trail
+from services.audit.verify import verify_stopped
 from tests.support import change, connected_writer, kill, stored
 
 COUNT = 1_200
@@ -289,3 +291,14 @@ async def test_damage_that_the_logs_hash_does_not_cover_never_goes_on_record_as_
         assert await stored(journal) == before
     record_good_blocks(folder, within_s=60)
     assert inspect(folder).walked == []  # all is on record
+
+
+async def test_a_flipped_bit_in_the_copy_of_the_last_checkpoint_halts_nobody(folder: DataFolder) -> None:
+    before, copy = await filled(folder, killed=False, logged=COUNT), folder.keys / "checkpoint"
+    origin, size, root, rest = (folder.log / "checkpoint").read_bytes().split(b"\n", 3)
+    for damaged in ([origin, b"9" + size, root, rest], [origin, size, bytes([root[0] ^ 1]) + root[1:], rest]):
+        copy.write_bytes(b"\n".join(damaged))
+        async with opened(folder) as (journal, _):
+            assert await stored(journal) == before
+        assert not halted(folder)
+        assert verify_stopped(find_trail(folder.path), None, lambda _: None).ok
