@@ -12,6 +12,7 @@ from services.audit.verification import Verdict, Verification
 
 Advance = Callable[[int], None]  # told how many events were looked at, each time
 _AGAIN = 5  # times that a log which grows meanwhile is looked at afresh
+_LOOK_S = 1.0
 
 
 def verify_stopped(trail: Trail, pinned: Path | None, advance: Advance) -> Verdict:
@@ -37,8 +38,10 @@ async def verify_running(
     for _ in range(_AGAIN):
         head = _head(trail)
         verification = await asyncio.to_thread(_begin, trail, pinned, advance)
-        if not verification.verdict.files or _head(trail) == head:
+        if not verification.verdict.files or (head and _head(trail) == head):
             break  # else files of that checkpoint went while they were read
+        if not head:  # tiles come before the first checkpoint, which follows within 2 s
+            await asyncio.sleep(_LOOK_S)
     async for batch in history:
         messages = [(stored.seq, stored.subject, stored.body) for stored in batch]
         await asyncio.to_thread(verification.take, messages)

@@ -21,8 +21,9 @@ from infra.group_commit import GroupCommit
 from infra.guard.halt import Halted, halted, require_recordable
 from infra.guard.restore import restore
 from infra.guard.start import start_guarded
-from infra.journal import Journal
+from infra.journal import STREAM, Journal
 from infra.journal_errors import JournalDamaged
+from infra.nats_configuration import stream_directory
 from infra.nats_connection import end
 from projections.audit_log import AuditLog
 from projections.compare import compare
@@ -89,7 +90,7 @@ async def test_damage_is_found_before_a_new_event_is_accepted_or_harms_nothing(
 
 async def became_of(folder: DataFolder, before: Prepared) -> str:
     """Start, and look at everything that anybody could rely on."""
-    outcome = "harmless"
+    outcome, gone = "harmless", not (stream_directory(folder, STREAM) / "msgs" / "1.blk").exists()
     async with served(folder) as journal:
         if halted(folder):
             outcome = "halted"
@@ -103,7 +104,7 @@ async def became_of(folder: DataFolder, before: Prepared) -> str:
         assert done.restored >= before.signed
         assert done.restored + done.lost == len(before.acknowledged)
         outcome = f"halted; {'some unsigned' if done.lost else 'none'} lost, and named"
-    elif list(folder.aside.glob("EKTP*")):
+    elif gone or list(folder.aside.glob("EKTP*")):
         outcome = "journal rebuilt"
     elif list(folder.aside.glob("views-*")):
         outcome = "views built anew"

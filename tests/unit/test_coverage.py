@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from events.application import ApplicationFact, Corrected
 from events.envelope import Event
 from events.offices import OFFICES
-from events.stages import Stage
+from events.stages import OPEN, Stage
 from infra.database import micros, scratch_database
 from projections import coverage, desk, status
 from projections.coverage import Counts
@@ -206,7 +206,7 @@ def test_a_queue_has_the_oldest_first_in_pages_of_a_hundred(desks: sa.Connection
 
 
 def test_each_open_stage_is_there_with_its_age_though_nothing_waits_in_it(desks: sa.Connection) -> None:
-    queues = {stage: desk.queue(desks, stage, PULOMERAK, 1) for stage in desk.OPEN}
+    queues = {stage: desk.queue(desks, stage, PULOMERAK, 1) for stage in OPEN}
     document = desk_document(queues, NOW, 1)
     found = [(stage["stage"], stage["count"], stage["oldest_age_seconds"]) for stage in document["stages"]]
     days = timedelta(days=1).total_seconds()
