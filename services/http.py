@@ -13,11 +13,11 @@ from prometheus_client import CONTENT_TYPE_LATEST, Gauge, generate_latest
 
 from events.problem import Problem
 from infra.metrics import REGISTRY
+from services.questions import LAG_EVENTS_MAX
 
 JOURNAL_HEAD = Gauge("ektp_journal_head", "Position of the journal's last event.", registry=REGISTRY)
 LAG = Gauge("ektp_projection_lag_events", "How far the views are behind the journal's head.", registry=REGISTRY)
 _STOP_S_MAX = 1  # at the end: who waits for events would hold up the signing of the log
-LAG_EVENTS_MAX = 10_000  # a reader further behind than this is not ready
 
 
 def http_app(

@@ -7,6 +7,7 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 from events.nik import Nik
 from events.problem import Lang
 
+LAG_EVENTS_MAX = 10_000  # a reader further behind than this is not ready
 SLA_LISTS = ("at_risk", "breached", "standing_still")  # of the document of `ektp sla`; long ones come in parts
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import structlog
 
+from events.offices import BACKBONE_ID
 from infra.data_folder import open_folder, require_room
 from infra.database import open_database
 from infra.journal import Journal
@@ -25,7 +26,7 @@ from projections.views import Views
 from services.answering import Answering, Answers
 from services.maintenance import Maintenance, serve_maintenance
 from services.question_service import Questions, serve_questions
-from services.scrub import SUBJECT, Scrub
+from services.scrub import Scrub
 from services.witness_client import keep_cosigned
 
 log = structlog.get_logger()
@@ -65,7 +66,7 @@ async def serve(data: Path, url: str, listening: socket.socket | None) -> None:
     maintenance = Maintenance(journal, engine, runner, VIEWS)
     serve_maintenance(service, maintenance, answers)
     scrub = Scrub(journal, folder, audit_log)
-    answers.serve(service, SUBJECT, scrub.scrub)
+    answers.serve(service, f"ask.ektp.{BACKBONE_ID}.scrub", scrub.scrub)
     scrubbing = asyncio.create_task(scrub.run())
     await service.start()
     cosigning = asyncio.create_task(keep_cosigned(folder))

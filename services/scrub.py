@@ -12,7 +12,6 @@ from typing import Any
 import structlog
 
 from events.calendar import CALENDAR_V1
-from events.offices import BACKBONE_ID
 from infra.data_folder import DataFolder
 from infra.guard.halt import halt
 from infra.journal import Journal, Stored
@@ -25,7 +24,6 @@ from services.audit.verify import verify_running
 
 log = structlog.get_logger()
 AT = time(2, 0, tzinfo=CALENDAR_V1.zone)  # when nobody is at the desks
-SUBJECT = f"ask.ektp.{BACKBONE_ID}.scrub"
 
 
 class Scrub:

@@ -11,10 +11,9 @@ from infra.guard.halt import halted
 from infra.journal import STREAM_CONFIG, Journal
 from infra.nats_configuration import batch_directories
 from services.cli.desk import Desk
-from services.scrub import SUBJECT
+from services.questions import LAG_EVENTS_MAX
 
 BATCH_DIRECTORIES_MAX = 100  # 50 may be in flight; more stay behind (nats-server#8472) and cost the server's start
-LAG_EVENTS_MAX = 10_000
 COMPARE_S_MAX = 3_600.0  # a minute for a whole city's history; a reader that dies meanwhile is noticed at once
 
 
@@ -56,7 +55,7 @@ async def compare_views(desk: Desk) -> tuple[Check, list[dict[str, Any]]]:
 async def scrub(desk: Desk) -> Check:
     """Everything read and compared: journal, archive, signed log. What is wrong with the log is made good."""
     try:
-        found = await desk.request(SUBJECT, b"", timeout_s=COMPARE_S_MAX)
+        found = await desk.request(f"ask.ektp.{BACKBONE_ID}.scrub", b"", timeout_s=COMPARE_S_MAX)
     except Problem as problem:
         return Check("scrub", False, problem.message("en"))
     if found["ok"]:
