@@ -27,8 +27,8 @@ lint: .venv/ready ## ruff, mypy, and the walls between the rooms
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-faults: .venv/ready ## the fault tests at full length: 50 kills of each kind, 30 s of standstill, 150 machines, 200 damages
-	EKTP_FAULT_KILLS=50 EKTP_FAULT_PAUSE_S=30 EKTP_MACHINE_EXAMPLES=150 EKTP_DAMAGE_TRIALS=200 $(BIN)/python -m pytest -n 0 --timeout 1800 \
+faults: .venv/ready ## the fault tests at full length: 50 kills of each kind, 30 s of standstill, 150 machines, 250 damages
+	EKTP_FAULT_KILLS=50 EKTP_FAULT_PAUSE_S=30 EKTP_MACHINE_EXAMPLES=150 EKTP_DAMAGE_TRIALS=250 $(BIN)/python -m pytest -n 0 --timeout 1800 \
 		tests/integration/test_faults_*.py tests/integration/test_journal_machine.py
 
 bench: .venv/ready ## each beside what it is compared with in the same run: appends, import, views, timers, audit log, HTTP
@@ -38,6 +38,7 @@ bench: .venv/ready ## each beside what it is compared with in the same run: appe
 	$(BIN)/python -m tests.bench.bench_views
 	$(BIN)/python -m tests.bench.bench_timers
 	$(BIN)/python -m tests.bench.bench_audit
+	$(BIN)/python -m tests.bench.bench_unanchored
 	$(BIN)/python -m tests.bench.bench_http
 
 lock: ## resolve the dependencies anew (needs uv)
