@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from services.register.sample import cilegon
 from tests.command import ektp, eventually, running, submission
 
 
@@ -13,8 +14,7 @@ def scrubbed(data: Path) -> tuple[int, str]:
 
 def test_a_damaged_tile_that_nobody_needs_is_found_and_made_good(tmp_path: Path) -> None:
     data, book = tmp_path / "data", tmp_path / "book.csv"
-    with book.open("w") as out:
-        out.write(ektp(data, "sample", "cilegon", "--scale", "0.0005", json=False).stdout)
+    book.write_text("".join(cilegon(0.0005, 1)))
     with running(data):
         assert ektp(data, "import", book).document["events_added"] > 500
         code, says = scrubbed(data)
