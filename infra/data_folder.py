@@ -136,13 +136,13 @@ def write_durably(file: Path, content: bytes) -> None:
     new = file.with_name(file.name + ".new")
     _write(new, content)
     new.replace(file)
-    _sync_names(file.parent)
+    sync_names(file.parent)
 
 
 def remove_durably(file: Path) -> None:
     """Remove `file` if it is there; gone from disk when this returns. Raises OSError."""
     file.unlink(missing_ok=True)
-    _sync_names(file.parent)
+    sync_names(file.parent)
 
 
 def _make(path: Path) -> None:
@@ -154,7 +154,7 @@ def _make(path: Path) -> None:
     (path / "keys").mkdir(mode=0o700, exist_ok=True)
     write_durably(path / "keys" / "secret", os.urandom(SECRET_SIZE))
     making.rename(path / "backbone.json")
-    _sync_names(path)
+    sync_names(path)
 
 
 def _backbone(path: Path) -> str:
@@ -179,7 +179,8 @@ def locked(path: Path) -> Iterator[None]:
         os.close(fd)
 
 
-def _sync_names(directory: Path) -> None:
+def sync_names(directory: Path) -> None:
+    """What was made, renamed or removed in this directory is on disk when it returns. Raises OSError."""
     fd = os.open(directory, os.O_RDONLY)
     try:
         os.fsync(fd)

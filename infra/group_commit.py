@@ -22,13 +22,12 @@ from prometheus_client import Counter, Histogram
 
 from events.envelope import decode, stamp
 from events.problem import Problem
-from infra.journal import Journal, Stored, raise_error
+from infra.journal import BATCH_MESSAGES_MAX, Journal, Stored, raise_error
 from infra.journal_errors import MEANING, Conflict, JournalBusy, JournalDamaged
 from infra.metrics import REGISTRY
 
 log = structlog.get_logger()
 
-BATCH_MESSAGES_MAX = 1_000  # the server's limit of one atomic batch
 BATCH_PAYS_FROM = 12  # appends; fewer go as plain publishes in flight together
 APPENDS_WAITING_MAX = 10_000
 _MOVED_MAX = 20_000  # subjects whose last position is kept, to notice what was decided before they moved on

@@ -37,6 +37,7 @@ STREAM_CONFIG = {
     "allow_atomic": True,
     "allow_rollup_hdrs": False,
 }
+BATCH_MESSAGES_MAX = 1_000  # the server's limit of one atomic batch
 _LOAD_MAX = 1_000  # messages of one direct get; a longer history takes several
 _LAST_MAX = 500  # subjects of one direct get; the server answers at most 1,024
 _NOT_FOUND, _END_OF_BATCH = "404", "204"

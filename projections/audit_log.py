@@ -21,9 +21,8 @@ from infra.journal_errors import JournalBusy, JournalDamaged
 from infra.journal_reader import read
 from infra.metrics import REGISTRY
 from infra.nats_connection import end
-from infra.tlog.checkpoint import Checkpoint, read_checkpoint
-from infra.tlog.identity import log_signer
-from infra.tlog.note import BadNote
+from infra.tlog.checkpoint import Checkpoint
+from infra.tlog.identity import last_signed, log_signer
 from infra.tlog.tiles import LogDamaged, read_head
 from infra.tlog.writer import LogWriter
 
@@ -170,13 +169,10 @@ class AuditLog:
 
 def _last_signed(folder: DataFolder) -> Checkpoint | None:
     """The last checkpoint that was signed, by the copy that lies with the keys, else by the log; None before the first."""
+    keys = [log_signer(folder).verifier]
     for file in (folder.keys / "checkpoint", folder.log / "checkpoint"):
-        try:
-            checkpoint, note = read_checkpoint(file.read_text())
-            if note.signed_by([log_signer(folder).verifier]):
-                return checkpoint
-        except FileNotFoundError:
-            continue
-        except (BadNote, UnicodeDecodeError):
-            log.warning("a checkpoint is unreadable", file=file.name)
+        if known := last_signed(file, keys):
+            return known
+        if file.exists():
+            log.warning("a checkpoint is unreadable", file=str(file))
     return None

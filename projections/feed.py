@@ -7,19 +7,19 @@ as most come with a public one, and they are read at 100,000 a second, so this n
 """
 
 import asyncio
-import secrets
 from collections.abc import Callable, Sequence
 from contextlib import aclosing
 from itertools import islice
 
-import orjson
 import structlog
 from prometheus_client import Gauge
 
 from events.envelope import decode
 from events.feed import Message, public, sequence
 from events.problem import Problem
-from infra.journal import Journal, Stored, raise_error
+from infra.atomic_batch import store_behind
+from infra.journal import BATCH_MESSAGES_MAX, Journal, Stored
+from infra.journal import STREAM_CONFIG as JOURNAL_CONFIG
 from infra.journal_reader import read
 from infra.metrics import REGISTRY
 from infra.nats_client import QuickClient
@@ -27,28 +27,13 @@ from infra.nats_client import QuickClient
 log = structlog.get_logger()
 
 STREAM = "EKTP_FEED"
-STREAM_CONFIG = {
+STREAM_CONFIG = JOURNAL_CONFIG | {
     "name": STREAM,
     "subjects": ["ektp.feed.*.*.*"],
-    "storage": "file",
-    "retention": "limits",
-    "discard": "new",
-    "max_age": 0,
-    "max_bytes": -1,
-    "max_msgs": -1,
-    "max_msgs_per_subject": -1,
-    "num_replicas": 1,
-    "deny_delete": True,
-    "deny_purge": True,
-    "allow_direct": True,
-    "allow_atomic": True,
-    "allow_rollup_hdrs": False,
     # who merely listens hears what is stored, not a batch that was refused
     "republish": {"src": "ektp.feed.>", "dest": "live.ektp.feed.>"},
 }
-BATCH_MAX = 1_000  # the server's limit of one atomic batch
 _AGAIN_S = 1.0
-_EXPECT = "Nats-Expected-Last-Sequence"
 
 POSITION = Gauge("ektp_feed_position", "Journal position up to which the feed holds everything.", registry=REGISTRY)
 LAG = Gauge("ektp_feed_lag_events", "How far the feed is behind the journal's head.", registry=REGISTRY)
@@ -92,7 +77,7 @@ class Feed:
         async with aclosing(read(self._journal, self.position)) as batches:
             async for batch in batches:
                 messages = iter(await asyncio.to_thread(_public, batch))
-                while some := list(islice(messages, BATCH_MAX)):
+                while some := list(islice(messages, BATCH_MESSAGES_MAX)):
                     await self._append(some)
                 self.position = batch[-1].seq
                 POSITION.set(self.position)
@@ -100,21 +85,7 @@ class Feed:
     async def _append(self, messages: list[Message]) -> None:
         """Store them all behind the last, or none. Raises Problem, nats' errors, TimeoutError, and then perhaps it has."""
         self._may_append()
-        connection, batch_id, (last, body) = self._stream.connection, secrets.token_hex(12), messages[-1]
-        headers = {_EXPECT: str(self._last_seq)}
-        if len(messages) > 1:
-            members = [
-                (subject, {"Nats-Batch-Id": batch_id, "Nats-Batch-Sequence": str(number)}, member)
-                for number, (subject, member) in enumerate(messages[:-1], 1)
-            ]
-            members[0][1].update(headers)
-            await connection.publish_all(members)
-            count = str(len(messages))
-            headers = {"Nats-Batch-Id": batch_id, "Nats-Batch-Sequence": count, "Nats-Batch-Commit": "1"}
-        reply = await connection.request(last, body, timeout=self._stream.timeout_s, headers=headers)
-        answer = orjson.loads(reply.data)
-        raise_error(answer, self._stream.timeout_s)
-        self._last_seq = int(answer["seq"])
+        self._last_seq = await store_behind(self._stream, self._last_seq, messages)
 
 
 def _public(batch: Sequence[Stored]) -> list[Message]:

@@ -23,12 +23,12 @@ from infra.data_folder import DataFolder, write_durably
 from infra.folder_errors import FolderDamaged
 from infra.tlog import merkle
 from infra.tlog.checkpoint import Checkpoint, read_checkpoint
+from infra.tlog.identity import kept_signer
 from infra.tlog.merkle import EMPTY_ROOT
 from infra.tlog.note import WITNESS, BadNote, Note, Signer, Verifier, read_vkey
 from infra.tlog.tiles import Tiles
 
 LastCosigned = tuple[Checkpoint, Note, int]  # what a witness last cosigned, and when (POSIX seconds)
-_SEED_BYTES = 32
 
 
 @dataclass(frozen=True)
@@ -93,18 +93,8 @@ def our_last_file(folder: DataFolder, origin: str) -> Path:
 
 def witness_signer(folder: DataFolder) -> Signer:
     """Our key as a witness, made on first use. Raises FolderDamaged where it is gone, since logs know it; OSError."""
-    file, public = folder.keys / "witness-seed", folder.log / "witness-key"
-    if not file.exists():
-        if public.exists():
-            raise FolderDamaged(str(folder.path), "keys/witness-seed")
-        write_durably(file, os.urandom(_SEED_BYTES))
-    seed = file.read_bytes()
-    if len(seed) != _SEED_BYTES:
-        raise FolderDamaged(str(folder.path), "keys/witness-seed")
-    signer = Signer(f"ektp/{folder.backbone}/witness", seed, WITNESS)
-    if not public.exists():
-        write_durably(public, f"{signer.verifier.vkey}\n".encode())
-    return signer
+    public = folder.log / "witness-key"
+    return kept_signer(folder, "witness-seed", public, public.exists(), f"ektp/{folder.backbone}/witness", WITNESS)
 
 
 def witnesses(folder: DataFolder) -> list[Witness]:
@@ -147,17 +137,17 @@ def cosigned_by(directory: Path, checkpoint: Checkpoint, witnesses: Iterable[Ver
     return [Cosigned(name=key.name, size=last[0].size, time=told(last[2])) for key, last in found if last]
 
 
-def rolled_back(directory: Path, checkpoint: Checkpoint, witnesses: Iterable[Verifier]) -> list[Cosigned]:
+def rolled_back(tiles: Tiles, origin: str, witnesses: Iterable[Verifier]) -> list[Cosigned]:
     """Those of them who saw more than this log has, or another beginning: proof that it was cut back or rewritten.
 
-    Raises LogDamaged where the log's tiles do not lead to `checkpoint`.
+    Raises LogDamaged where a tile is missing or wrong.
     """
-    tiles, found = Tiles(directory, checkpoint), []
+    found = []
     for key in witnesses:
-        if last := cosigned(directory, checkpoint.origin, key):
-            seen = last[0]
-            if seen.size > checkpoint.size or merkle.root(seen.size, tiles.perfect) != seen.root:
-                found += cosigned_by(directory, checkpoint, [key])
+        if last := cosigned(tiles.directory, origin, key):
+            seen, _, signed_at = last
+            if seen.size > tiles.size or merkle.root(seen.size, tiles.perfect) != seen.root:
+                found.append(Cosigned(name=key.name, size=seen.size, time=told(signed_at)))
     return found
 
 

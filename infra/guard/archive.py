@@ -4,8 +4,7 @@ import structlog
 
 from events.problem import Problem
 from infra.data_folder import DataFolder
-from infra.tlog.checkpoint import read_checkpoint
-from infra.tlog.identity import log_signer
+from infra.tlog.identity import last_signed, log_signer
 from infra.tlog.note import BadNote
 from infra.tlog.tiles import WIDTH, LogDamaged, Tiles, read_head
 
@@ -16,12 +15,14 @@ class Archive:
     """The log of a data folder. What of it is damaged counts as not there: the log's own task mends it."""
 
     def __init__(self, folder: DataFolder) -> None:
-        self.size = _last_signed_size(folder)  # a checkpoint was signed over so many, whatever became of the log
+        self.size = 0  # a checkpoint was signed over so many, whatever became of the log
         self._tiles: Tiles | None = None
         try:
+            signer = log_signer(folder)
+            if known := last_signed(folder.keys / "checkpoint", [signer.verifier]):
+                self.size = known.size
             if head := read_head(folder.log):
                 checkpoint, note = head
-                signer = log_signer(folder)
                 if signer.name not in note.signed_by([signer.verifier]):
                     raise LogDamaged("checkpoint", "it is not signed by this log's key")
                 self._tiles = Tiles(folder.log, checkpoint)
@@ -44,6 +45,11 @@ class Archive:
         """How many events the archive has, where it is whole."""
         return self._tiles.size if self._tiles else 0
 
+    @property
+    def bundles(self) -> range:
+        """Numbers of the bundles that it should have."""
+        return self._tiles.bundles if self._tiles else range(0)
+
     def entries(self, number: int) -> list[bytes]:
         """The events of one bundle; none where it is damaged."""
         assert self._tiles
@@ -51,12 +57,3 @@ class Archive:
             return self._tiles.entries(number)
         except LogDamaged:
             return []
-
-
-def _last_signed_size(folder: DataFolder) -> int:
-    """By the copy of the last signed checkpoint that lies with the keys."""
-    try:
-        checkpoint, note = read_checkpoint((folder.keys / "checkpoint").read_text())
-        return checkpoint.size if note.signed_by([log_signer(folder).verifier]) else 0  # a flipped bit must not halt
-    except (OSError, BadNote, UnicodeDecodeError, Problem):
-        return 0

@@ -4,27 +4,25 @@
 """
 
 import itertools
-import secrets
 from collections.abc import AsyncIterator
 from contextlib import aclosing, asynccontextmanager
 
 import nats.errors
-import orjson
 
 from events.audit import AuditFact
 from infra import nats_server
+from infra.atomic_batch import store_behind
 from infra.audit_notes import intend
 from infra.data_folder import DataFolder
 from infra.guard.aside import keep_old_store, move_store_aside
 from infra.guard.inspection import fingerprint, forget_record
 from infra.guard.salvage import Salvage
-from infra.journal import Journal, raise_error
+from infra.journal import BATCH_MESSAGES_MAX, Journal
 from infra.journal_errors import JournalBusy, JournalDamaged
 from infra.journal_reader import read
 from infra.nats_connection import connect
 from infra.nats_server import NatsServer
 
-_BATCH = 1_000  # the server's limit
 _BATCH_TIMEOUT_S = 60.0
 
 
@@ -44,8 +42,8 @@ async def rebuild(folder: DataFolder, found: Salvage, fact: AuditFact) -> str:
             await journal.create()
             fingerprints = list[bytes]()
             events = found.events()
-            while batch := list(itertools.islice(events, _BATCH)):
-                await _publish(journal, len(fingerprints), batch)
+            while batch := list(itertools.islice(events, BATCH_MESSAGES_MAX)):
+                await store_behind(journal, len(fingerprints), batch)
                 fingerprints += [fingerprint(subject, body) for subject, body in batch]
             if why := await difference(journal, len(fingerprints), fingerprints):
                 raise JournalDamaged("journal", f"while it was rebuilt: {why}")
@@ -85,18 +83,3 @@ async def difference(journal: Journal, last: int, fingerprints: list[bytes]) -> 
     except JournalDamaged as damage:
         return str(damage)
     return ""
-
-
-async def _publish(journal: Journal, after: int, events: list[tuple[str, bytes]]) -> None:
-    """One atomic batch behind position `after`. Raises JournalBusy, JournalRefused, nats' errors."""
-    batch_id = secrets.token_hex(12)
-    messages = [
-        (subject, {"Nats-Batch-Id": batch_id, "Nats-Batch-Sequence": str(number)}, body)
-        for number, (subject, body) in enumerate(events, 1)
-    ]
-    messages[0][1]["Nats-Expected-Last-Sequence"] = str(after)
-    subject, headers, body = messages.pop()
-    await journal.connection.publish_all(messages)
-    headers["Nats-Batch-Commit"] = "1"
-    reply = await journal.connection.request(subject, body, timeout=_BATCH_TIMEOUT_S, headers=headers)
-    raise_error(orjson.loads(reply.data), _BATCH_TIMEOUT_S)

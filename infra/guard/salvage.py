@@ -43,8 +43,7 @@ def salvage(folder: DataFolder, known: int, tail: Mapping[int, Record], more: Se
     Every event is checked: by the log, else by the server's checksum. Raises OSError.
     """
     archive, records = Archive(folder), dict(tail)
-    bundles = range(-(-archive.archived // WIDTH))
-    whole = {number for number in bundles if archive.entries(number)}
+    whole = {number for number in archive.bundles if archive.entries(number)}
 
     def is_archived(seq: int) -> bool:
         return seq <= archive.archived and (seq - 1) // WIDTH in whole

@@ -17,11 +17,11 @@ from eventsourcing.persistence import (
     StoredEvent,
 )
 
-from infra.group_commit import BATCH_MESSAGES_MAX, Change
+from infra.group_commit import Change
 from infra.jetstream.link import Link
 from infra.jetstream.names import TOPIC, notification, originator_token, prefix, quoted_topic, stream_config, topic, version
 from infra.jetstream.subscription import JetStreamSubscription
-from infra.journal import Stored
+from infra.journal import BATCH_MESSAGES_MAX, Stored
 
 _SUBJECT_SIZE_MAX = 1_000  # the server takes 4 KiB for a whole line of its protocol
 _HEADERS_SIZE_MAX = 256  # bytes of all headers but the topic

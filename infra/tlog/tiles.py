@@ -70,6 +70,11 @@ class Tiles:
         """How many hashes this tile has."""
         return min(WIDTH, (self.size >> 8 * level) - number * WIDTH)
 
+    @property
+    def bundles(self) -> range:
+        """Numbers of all entry bundles, and of the tiles of level 0."""
+        return _tiles_of(self.size)
+
     def perfect(self, start: int, height: int) -> bytes:
         """The root of leaves [start, start + 2**height). Raises LogDamaged."""
         level, inner = divmod(height, 8)
@@ -96,7 +101,7 @@ class Tiles:
         """(path, content) of every hash tile of the tree. Raises LogDamaged."""
         level = 0
         while count := self.size >> 8 * level:
-            for number in range((count + WIDTH - 1) // WIDTH):
+            for number in _tiles_of(count):
                 yield tile_path(level, number, self.width(level, number)), b"".join(self.hashes(level, number))
             level += 1
 
@@ -117,3 +122,8 @@ class Tiles:
             raise LogDamaged(path, "missing") from None
         except BadBundle:
             raise LogDamaged(path, "not a bundle") from None
+
+
+def _tiles_of(hashes: int) -> range:
+    """Numbers of the tiles that so many hashes of a level take."""
+    return range(-(-hashes // WIDTH))

@@ -4,11 +4,10 @@ Whole tiles are written as they fill up and never again; unfinished ones with ea
 kill at any moment leaves the log of the checkpoint before. After an OSError throw the object away and open the log again.
 """
 
-import os
 from collections.abc import Sequence
 from pathlib import Path
 
-from infra.data_folder import write_durably
+from infra.data_folder import sync_names, write_durably
 from infra.tlog import merkle
 from infra.tlog.bundle import compress, pack
 from infra.tlog.checkpoint import Checkpoint
@@ -102,7 +101,7 @@ class LogWriter:
         if not file.parent.exists():
             file.parent.mkdir(mode=0o700, parents=True)
             for parent in file.parent.relative_to(self.directory).parents:
-                _sync(self.directory / parent)
+                sync_names(self.directory / parent)
         write_durably(file, content)
 
 
@@ -112,11 +111,3 @@ def _counts(size: int) -> list[tuple[int, int]]:
     while counts[-1][1] >= WIDTH:
         counts.append((len(counts), counts[-1][1] // WIDTH))
     return counts
-
-
-def _sync(directory: Path) -> None:
-    fd = os.open(directory, os.O_RDONLY)
-    try:
-        os.fsync(fd)
-    finally:
-        os.close(fd)

@@ -78,7 +78,7 @@ def export(log: Path, signer: Signer, target: Path, advance: Callable[[int], Non
     with (target / "events.csv").open("w", newline="", encoding="utf-8") as file, scratch.begin() as db:
         out = csv.writer(file)
         out.writerow(EVENT_COLUMNS)
-        for number in range((checkpoint.size + WIDTH - 1) // WIDTH):
+        for number in tiles.bundles:
             entries = tiles.entries(number)
             _write(copy / bundle_path(number, len(entries)).removesuffix(".zst"), pack(entries))
             events = [decode(entry, seq) for seq, entry in enumerate(entries, number * WIDTH + 1)]

@@ -65,7 +65,8 @@ def prove(log: Path, messages: Sequence[Stored]) -> str:
     head = read_head(log)
     if head is None or head[0].size < last:
         raise NotAnchored(last, head[0].size if head else 0)
-    checkpoint, note = _best(log, last) or head
+    # one that is cosigned is worth more than the newest
+    checkpoint, note = max(_cosigned(log, last, head[0]), key=lambda each: each[0].size, default=head)
     tiles = Tiles(log, head[0])
     proofs = [
         Proof(stored.seq - 1, tuple(inclusion(stored.seq - 1, checkpoint.size, tiles.perfect)), str(note), stored.body)
@@ -99,18 +100,12 @@ def check(text: str, keys: Sequence[Verifier]) -> Proven:
     return Proven(checkpoint, events, sorted(by))
 
 
-def _best(log: Path, last: int) -> tuple[Checkpoint, Note] | None:
-    """A cosigned checkpoint that covers the events, which is worth more than the newest; the newest of these."""
-    found = list(_cosigned(log, last))
-    return max(found, key=lambda each: each[0].size) if found else None
-
-
-def _cosigned(log: Path, last: int) -> Iterator[tuple[Checkpoint, Note]]:
+def _cosigned(log: Path, last: int, newest: Checkpoint) -> Iterator[tuple[Checkpoint, Note]]:
+    """Cosigned checkpoints that cover the events."""
     for file in sorted((log / "cosigned").glob("*")):
         try:
             checkpoint, note = read_checkpoint(file.read_text())
         except (OSError, UnicodeDecodeError, BadNote):
             continue
-        head = read_head(log)
-        if head and last <= checkpoint.size <= head[0].size and checkpoint.origin == head[0].origin:
+        if last <= checkpoint.size <= newest.size and checkpoint.origin == newest.origin:
             yield checkpoint, note

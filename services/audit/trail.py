@@ -9,11 +9,11 @@ from typing import ClassVar
 from events.problem import Problem
 from infra.data_folder import DataFolder
 from infra.guard.blocks import Damage, Record, records
+from infra.journal import STREAM
 from infra.nats_configuration import stream_directory
-from infra.tlog.checkpoint import Checkpoint, read_checkpoint
+from infra.tlog.checkpoint import Checkpoint
+from infra.tlog.identity import last_signed
 from infra.tlog.note import LOG, BadNote, Verifier, read_vkey
-
-STREAM = "EKTP"
 
 
 @dataclass(eq=False)
@@ -56,13 +56,13 @@ class Trail:
 
     def known(self) -> list[Checkpoint]:
         """Checkpoints that were signed, by copies outside the log; one that is damaged says nothing."""
+        if not self.folder:
+            return []
         try:
-            if self.folder:
-                checkpoint, note = read_checkpoint((self.folder.keys / "checkpoint").read_text())
-                return [checkpoint] if note.signed_by(read_keys(self.log / "key")) else []
-        except (OSError, BadNote, UnicodeDecodeError, NotAKey):
-            pass
-        return []
+            known = last_signed(self.folder.keys / "checkpoint", read_keys(self.log / "key"))
+        except NotAKey:
+            return []
+        return [known] if known else []
 
     def stored(self) -> Iterator[Record | Damage] | None:
         """The journal as it lies in the server's files; None where the trail has none. Only while no server runs."""

@@ -96,24 +96,21 @@ class Verification:
                 self.verdict.wrong(1, None, "wrong_key")
                 return
             self.verdict.size, self.verdict.root = checkpoint.size, checkpoint.root
-            self._look_back(checkpoint, known, [key for key in keys if key.type == WITNESS])
-            self.tiles = Tiles(log, checkpoint)
+            witnesses = [key for key in keys if key.type == WITNESS]
+            self.verdict.cosigned = cosigned_by(log, checkpoint, witnesses)
+            if any(each.origin == checkpoint.origin and each.size > checkpoint.size for each in known):
+                self.verdict.wrong(checkpoint.size + 1, None, "rolled_back")
+            self.tiles = tiles = Tiles(log, checkpoint)
+            if any(each.size <= checkpoint.size and merkle.root(each.size, tiles.perfect) != each.root for each in known):
+                self.verdict.wrong(1, None, "rolled_back")  # another beginning: from where on, only the older log knows
+            for seen in rolled_back(tiles, checkpoint.origin, witnesses):
+                self.verdict.wrong(min(seen["size"], checkpoint.size) + 1, None, "rolled_back")
         except LogDamaged as damage:
             self._file(damage)
 
-    def _look_back(self, checkpoint: Checkpoint, known: Sequence[Checkpoint], witnesses: Sequence[Verifier]) -> None:
-        self.verdict.cosigned = cosigned_by(self._log, checkpoint, witnesses)
-        if any(each.origin == checkpoint.origin and each.size > checkpoint.size for each in known):
-            self.verdict.wrong(checkpoint.size + 1, None, "rolled_back")
-        tiles = Tiles(self._log, checkpoint)
-        if any(each.size <= checkpoint.size and merkle.root(each.size, tiles.perfect) != each.root for each in known):
-            self.verdict.wrong(1, None, "rolled_back")  # another beginning: which event it is, only the older log knows
-        for seen in rolled_back(self._log, checkpoint, witnesses):
-            self.verdict.wrong(min(seen["size"], checkpoint.size) + 1, None, "rolled_back")
-
     def archive(self, progress: Callable[[int], None]) -> None:
         """Compare every tile and archived event with the checkpoint; `progress` is told how many events each time."""
-        for number in range((self.verdict.size + WIDTH - 1) // WIDTH if self.tiles else 0):
+        for number in self.tiles.bundles if self.tiles else ():
             assert self.tiles is not None
             first, entries = number * WIDTH + 1, list[bytes]()
             try:
@@ -180,7 +177,8 @@ class Verification:
         return hashes[at] if hashes else None
 
     def _is_elsewhere(self, hashed: bytes) -> bool:
-        return any(hashed in (self._leaf_hashes(number) or ()) for number in range((self.verdict.size + WIDTH - 1) // WIDTH))
+        bundles = self.tiles.bundles if self.tiles else ()
+        return any(hashed in (self._leaf_hashes(number) or ()) for number in bundles)
 
     def _archived_wrong(self, number: int, seq: int, entry: bytes) -> None:
         path = bundle_path(number, self.tiles.width(0, number)) if self.tiles else ""

@@ -12,7 +12,7 @@ from datetime import datetime
 from typing import ClassVar, NamedTuple
 
 from events.problem import Problem
-from infra.group_commit import BATCH_MESSAGES_MAX
+from infra.journal import BATCH_MESSAGES_MAX
 from infra.journal_errors import Conflict
 from services.application import RulesAt
 from services.case_store import CaseStore

@@ -67,7 +67,7 @@ def cosignature_age_s(office: Up) -> float:
 
 def rolled_back_by(data: Path) -> list[str]:
     keys = [witness.key for witness in witnesses(open_folder(data))]
-    return [each["name"] for each in rolled_back(data / "log", newest(data), keys)]
+    return [each["name"] for each in rolled_back(Tiles(data / "log", newest(data)), newest(data).origin, keys)]
 
 
 def test_each_new_checkpoint_is_cosigned_also_after_the_witness_was_away(office: Up, inspectorate: Up) -> None:

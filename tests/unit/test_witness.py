@@ -18,6 +18,7 @@ from infra.tlog import merkle
 from infra.tlog.checkpoint import Checkpoint, read_checkpoint
 from infra.tlog.merkle import leaf_hash, perfect_root
 from infra.tlog.note import WITNESS, Note, Signer
+from infra.tlog.tiles import Tiles
 from infra.tlog.writer import LogWriter
 from services.witness import Answer, add_checkpoint, cosign, read_request
 from services.witness_notes import (
@@ -229,9 +230,10 @@ def test_a_cosignature_proves_that_a_log_was_cut_back_or_rewritten(tmp_path: Pat
     file.write_text(str(Note(text, (LOG.line(text), witness.line(text, NOW)))))
     by = [{"name": "example.com/witness", "size": len(seen), "time": "2026-09-21T21:13:20+07:00"}]
     assert cosigned_by(tmp_path, writer.checkpoint, [witness.verifier]) == by
-    assert rolled_back(tmp_path, writer.checkpoint, [witness.verifier]) == (by if is_rolled_back else [])
+    tiles = Tiles(tmp_path, writer.checkpoint)
+    assert rolled_back(tiles, writer.checkpoint.origin, [witness.verifier]) == (by if is_rolled_back else [])
 
     stranger = Signer("example.com/witness", bytes([1]) * 32, WITNESS).verifier
     assert cosigned_by(tmp_path, writer.checkpoint, [stranger]) == []
     shutil.rmtree(file.parent)
-    assert rolled_back(tmp_path, writer.checkpoint, [witness.verifier]) == []
+    assert rolled_back(tiles, writer.checkpoint.origin, [witness.verifier]) == []
