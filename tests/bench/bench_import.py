@@ -15,8 +15,11 @@ from pathlib import Path
 
 import psutil
 
+from infra.tlog.tiles import read_head
+
 BIN = Path(sys.executable).parent
 ROOT = Path(__file__).parents[2]
+TOLD_EVERY = 200_000  # events
 
 
 def main() -> None:
@@ -48,9 +51,16 @@ def run(scratch: Path, scale: float, profile: bool, views: bool) -> None:
             [BIN / "ektp", "import", book, "--data", data, "--json"], stdout=subprocess.PIPE, text=True
         )
         importer = psutil.Process(importing.pid)
-        parts["import"], importer_peak = importer, 0
+        parts["import"], importer_peak, next_told = importer, 0, TOLD_EVERY
         while importing.poll() is None:
             importer_peak = max(importer_peak, peak_mb(importer))
+            if (signed := signed_size(data)) >= next_told:
+                server = parts["nats-server"]
+                used_s = server.cpu_times().user + server.cpu_times().system
+                print(
+                    f"{signed:9} signed: nats-server {server.memory_info().rss >> 20} MB, {used_s:.1f} s of CPU", flush=True
+                )
+                next_told = signed + TOLD_EVERY
             time.sleep(0.05)
         assert importing.stdout is not None
         imported = json.load(importing.stdout)
@@ -80,6 +90,12 @@ def run(scratch: Path, scale: float, profile: bool, views: bool) -> None:
 def part_name(process: psutil.Process) -> str:
     command = " ".join(process.cmdline())
     return next((name for name in ("nats-server", "writer", "reader") if name in command), "up")
+
+
+def signed_size(data: Path) -> int:
+    """How many events the newest checkpoint covers: a cheap sign of how far the import is."""
+    head = read_head(data / "log")
+    return head[0].size if head else 0
 
 
 def peak_mb(process: psutil.Process) -> int:

@@ -22,7 +22,7 @@ from tests.command import ektp, submission
 from tests.pages import Office, an_office
 
 CHROMIUM = shutil.which("chromium")
-pytestmark = pytest.mark.skipif(
+pytestmark = pytest.mark.skipif(  # only where there is no chromium, and loudly; in .ci/run it is required
     CHROMIUM is None and os.environ.get("EKTP_BROWSER") != "required",
     reason="NO BROWSER TEST WAS RUN: there is no chromium on the path; apt-get install -y chromium",
 )
