@@ -220,7 +220,7 @@ async def test_it_listens_on_this_machine_alone_with_bounded_memory(server: Nats
     process = psutil.Process(server.pid)
     listening = [c.laddr for c in process.net_connections() if c.status == psutil.CONN_LISTEN]
     assert listening == [("127.0.0.1", server.port)]
-    assert process.environ()["GOMEMLIMIT"] == "200MiB"
+    assert process.environ()["GOMEMLIMIT"] == "400MiB"
     rights = [(server.folder.keys / name).stat().st_mode & 0o777 for name in ("nats.conf", "nats.json")]
     assert rights == [0o600, 0o600]
 
