@@ -23,6 +23,10 @@ from services.register.row import ROWS_MAX
 
 Rejected = tuple[RawRow | BadRow, str, str]  # with code and sentence; sorts by line
 
+# A new writer reads the whole journal when it meets a book that is there already: a minute for a city. Whether it is gone
+# meanwhile is asked each second.
+_ANSWER_S_MAX = 600.0
+
 
 @dataclass
 class Imported:
@@ -118,7 +122,7 @@ class _Import:
                 chunk.append(row)
         cells = [(row.line, row.cells) for row in chunk]
         body = orjson.dumps({"run": self._run, "number": number, "ahead": ahead, "rows": cells})
-        request = self._desk.request(f"cmd.ektp.{BACKBONE_ID}.import", body, timeout_s=60)
+        request = self._desk.request(f"cmd.ektp.{BACKBONE_ID}.import", body, timeout_s=_ANSWER_S_MAX)
         return _Sent(number, rows, chunk, rejected, ahead, asyncio.create_task(request))
 
     async def settle(self, sent: _Sent) -> None:
