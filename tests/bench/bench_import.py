@@ -4,6 +4,7 @@ Run by `make bench`. Beside the figure stands the disk's own sync rate of the sa
 """
 
 import argparse
+import contextlib
 import json
 import os
 import subprocess
@@ -37,7 +38,9 @@ def run(scratch: Path, scale: float, profile: bool, views: bool) -> None:
     with book.open("wb") as out:
         subprocess.run([BIN / "ektp", "sample", "cilegon", "--scale", str(scale)], stdout=out, check=True)
     syncs_per_s = sync_rate(scratch / "sync")
-    with subprocess.Popen([BIN / "ektp", "up", "--data", data], stdout=subprocess.PIPE, text=True) as up:
+    start = [BIN / "ektp", "up", "--data", data]
+    with subprocess.Popen(start, stdout=subprocess.PIPE, text=True) as up, contextlib.ExitStack() as stopping:
+        stopping.callback(up.send_signal, 2)  # also where something fails, or it would be waited for without end
         assert up.stdout is not None
         assert up.stdout.readline().startswith("ready")
         parts = {part_name(process): process for process in [psutil.Process(up.pid), *psutil.Process(up.pid).children()]}
@@ -82,7 +85,6 @@ def run(scratch: Path, scale: float, profile: bool, views: bool) -> None:
         known = json.loads(again.stdout)
         print(f"the same book again, by a new writer: {known['events_already_there'] / known['seconds']:.0f} rows/s")
         parts["reader"].resume()
-        up.send_signal(2)
     if profile:
         print_profile(raw)
 
