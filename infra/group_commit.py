@@ -187,8 +187,10 @@ class GroupCommit:
             if self._broken:
                 raise self._broken
             ready = self._journal.connection.is_connected and await self._is_whole()
-            if ready and (current := [append for append in group if not self._is_overtaken(append)]):
-                await self._send(current)
+            if ready and (overtaken := [append for append in group if self._is_overtaken(append)]):
+                await self._settle(overtaken)  # which reads of all its subjects: not only what this appender saw counts
+            elif ready:
+                await self._send(group)
             rest = [append for append in group if not append.given_up]
             if len(rest) == len(group):  # nothing was settled
                 await asyncio.sleep(random.uniform(*_PAUSE_S))  # noqa: S311 (jitter)
@@ -268,11 +270,8 @@ class GroupCommit:
             return None
 
     def _is_overtaken(self, append: _Append) -> bool:
-        """Whether a subject moved on since it was decided; its caller is told."""
-        if lost := [change.subject for change in append.changes if self._moved.get(change.subject, 0) > change.expected_seq]:
-            CONFLICTS.inc()
-            append.failed(Conflict(lost))
-        return bool(lost)
+        """Whether a subject is known to have moved on since it was decided."""
+        return any(self._moved.get(change.subject, 0) > change.expected_seq for change in append.changes)
 
     def _landed(self, append: _Append, last_seq: int) -> None:
         self._head = max(self._head, last_seq)

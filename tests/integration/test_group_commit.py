@@ -120,6 +120,18 @@ async def test_what_belongs_together_is_stored_together_or_not_at_all(journal: J
     assert await journal.last_seq() == 4
 
 
+async def test_all_that_moved_on_is_told_though_the_appender_saw_but_some_of_it(
+    journal: Journal, commits: GroupCommit
+) -> None:
+    await commits.append(change("a"))
+    async with GroupCommit(journal) as new_writer:
+        await new_writer.append(change("b"))
+        with pytest.raises(Conflict) as lost:
+            await new_writer.append(change("a"), change("b"))
+    assert lost.value.subjects == [subject("a"), subject("b")]
+    assert await journal.last_seq() == 2
+
+
 async def test_of_many_claims_on_one_resident_one_is_stored_with_its_case(journal: Journal, commits: GroupCommit) -> None:
     told = await asyncio.gather(
         *(commits.append(change(f"c{number}"), change("resident", serial=f"{number}")) for number in range(40)),
