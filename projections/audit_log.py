@@ -16,6 +16,7 @@ from prometheus_client import Gauge
 
 from events.problem import Problem
 from infra.data_folder import DataFolder, write_durably
+from infra.guard.halt import halt
 from infra.journal import Journal, Stored
 from infra.journal_errors import JournalBusy, JournalDamaged
 from infra.journal_reader import read
@@ -53,10 +54,11 @@ class AuditLog:
         CHECKPOINT_LATE.set_function(self._late_s)
 
     async def run(self) -> None:
-        """Follow the journal until cancelled. On damage of the journal: remember why in `stopped_by`, say so, and stop."""
+        """Follow the journal until cancelled. On its damage: stop and halt the backbone, and tell why in `stopped_by`."""
         while not self.stopped_by:
             try:
                 if self._known and (head := await self._journal.last_seq()) < self._known.size:
+                    halt(self._folder, head + 1, self._known.size, set_aside="")
                     raise JournalDamaged(f"event {head + 1}", f"{self._known.size} were signed, the journal has {head}")
                 await self._follow(await asyncio.to_thread(self._open))
             except JournalBusy:
@@ -98,6 +100,7 @@ class AuditLog:
         """Add what comes, and sign when it is time."""
         async with aclosing(read(self._journal, writer.size)) as batches:
             coming = asked = None
+            intact = writer.size
             try:
                 while True:
                     finishing = self._finish_at is not None and writer.size >= self._finish_at
@@ -116,7 +119,11 @@ class AuditLog:
                     if coming.done():
                         batch, coming = coming.result(), None
                         await asyncio.to_thread(self._add, writer, batch)
+                        intact = writer.size
                         self._sign_at = self._sign_at or asyncio.get_running_loop().time() + SIGN_S
+            except JournalDamaged:
+                halt(self._folder, intact + 1, max(intact + 1, self._known.size if self._known else 0), set_aside="")
+                raise
             finally:
                 await end(*(waiting for waiting in (coming, asked) if waiting))
 

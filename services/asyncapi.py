@@ -14,8 +14,8 @@ from events.feed import TOLD, type_name
 from events.feed_catalogue import schema
 from services.commands import AnyCommand
 from services.erasure import Erase
-from services.office_handler import SetRule
 from services.outage import OutageBegin, OutageEnd
+from services.rules import SetRule
 
 FILE: Final = Path(__file__).parents[1] / "docs" / "asyncapi.json"
 _COMMANDS: Final[tuple[type[BaseModel], ...]] = (*get_args(AnyCommand), OutageBegin, OutageEnd, SetRule, Erase)

@@ -10,7 +10,7 @@ from typing import TypeVar
 import orjson
 
 from events.envelope import Event, case_subject, encode, resident_subject
-from events.fact import split, type_names
+from events.fact import split
 from events.offices import BACKBONE_ID
 from events.receipt import event_id
 from events.resident import CaseClaimed, ClaimsClosed
@@ -20,6 +20,7 @@ from infra.journal_errors import Conflict
 from infra.keystore import Keystore, Resident
 from infra.overflow import Overflowing
 from services.application import State, evolve
+from services.person import bound_to
 
 Held = TypeVar("Held", "HeldCase", "HeldClaims")
 _CASES_HELD_MAX = 40_000  # some 2.5 KB each; older ones overflow into a file
@@ -154,11 +155,6 @@ class CaseStore:
         if personal:
             public["sealed"] = self.keystore.seal(resident, orjson.dumps(personal), bound_to(event))
         return encode(event, public)
-
-
-def bound_to(event: Event) -> str:
-    """What the sealed part of an event is bound to, so that it opens nowhere else."""
-    return f"{event.id} {type_names(type(event.fact))[0]} {event.entity_id}"
 
 
 def claim(submitted: Event, version: int, resident: str) -> Event:

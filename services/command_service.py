@@ -14,10 +14,11 @@ from services.command_handler import CommandHandler, Done
 from services.commands import Advance, AnyCommand, Cancel, Correct, Return, Submit
 from services.erasure import Erase
 from services.erasure_handler import ErasureHandler
-from services.office_handler import OfficeHandler, SetRule
+from services.office_handler import OfficeHandler
 from services.outage import OutageBegin, OutageEnd
 from services.register.importer import Importer
 from services.register.row import COLUMNS, ROWS_MAX
+from services.rules import SetRule
 from services.wire import CORRELATION_HEADER, KEY_HEADER, InvalidRequest
 
 Cells = Annotated[list[str], Field(min_length=len(COLUMNS), max_length=len(COLUMNS))]  # in the order of COLUMNS

@@ -72,18 +72,12 @@ def http_app(
             LAG.set(known["lag_events"])
         text = generate_latest(REGISTRY)
         try:
-            text = _joined(text, await writer_metrics())
+            text += await writer_metrics()
         except Exception:  # whatever it is: the reader's own figures are told all the same
             text += b"# the writer does not answer\n"
         return Response(text, media_type=CONTENT_TYPE_LATEST)
 
     return app
-
-
-def _joined(reader: bytes, writer: bytes) -> bytes:
-    """Both, each family once: what both know of is the writer's, as the reader merely imports it."""
-    families = {part.partition(b" ")[0]: part for text in (reader, writer) for part in text.split(b"# HELP ")[1:]}
-    return b"".join(b"# HELP " + part for part in families.values())
 
 
 class HttpServer(uvicorn.Server):

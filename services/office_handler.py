@@ -5,9 +5,7 @@ import asyncio
 from collections.abc import Callable
 from datetime import datetime
 from functools import reduce
-from typing import Any, Literal
-
-from pydantic import AwareDatetime, BaseModel, ConfigDict, JsonValue
+from typing import Any
 
 from events.envelope import Event, subject
 from events.offices import BACKBONE_ID, office
@@ -18,22 +16,12 @@ from infra.group_commit import Change
 from infra.journal_errors import Conflict
 from services import outage, rules
 from services.case_store import CaseStore
-from services.commands import Actor
 from services.outage import OutageBegin, OutageEnd
 from services.refusals import KeyReused
+from services.rules import SetRule
 from services.rules_in_force import RulesInForce, stored_rulebook
 
 _ATTEMPTS_MAX = 8
-
-
-class SetRule(BaseModel):
-    """A new version of the calendar or the standard, as its file has it, to hold from an instant on."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-    command: Literal["calendar_set", "standard_set"]
-    document: dict[str, JsonValue]
-    valid_from: AwareDatetime | None = None  # not given: from now on
-    actor: Actor | None = None
 
 
 class OfficeHandler:

@@ -1,4 +1,4 @@
-"""Who is behind a case: the one way back from what was sealed. Whoever opens a person must note that it was opened."""
+"""Who is behind a case: what a seal is bound to, and the one way back. Whoever opens a person must note that it was opened."""
 
 from collections.abc import Sequence
 from datetime import date
@@ -8,9 +8,9 @@ import orjson
 
 from events.application import Corrected, Submitted
 from events.envelope import Event
+from events.fact import type_names
 from events.nik import Nik
 from infra.keystore import Keystore
-from services.case_store import bound_to
 
 
 class Person(NamedTuple):
@@ -36,3 +36,8 @@ def open_person(keystore: Keystore, history: Sequence[Event]) -> Person:
     names = [opened(event).get("name") for event in history if isinstance(event.fact, Corrected)]
     name = next(filter(None, reversed(names)), said["name"])
     return Person(Nik(said["nik"]), name, date.fromisoformat(said["born"]))
+
+
+def bound_to(event: Event) -> str:
+    """What the sealed part of an event is bound to, so that it opens nowhere else."""
+    return f"{event.id} {type_names(type(event.fact))[0]} {event.entity_id}"

@@ -6,19 +6,30 @@ A file is what `show` prints: its version number is not looked at, as the next o
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
-from pydantic import JsonValue, ValidationError
+from pydantic import AwareDatetime, BaseModel, ConfigDict, JsonValue, ValidationError
 
 from events.calendar import Calendar
 from events.envelope import subject
 from events.offices import BACKBONE_ID, office
 from events.rules import CalendarSet, Rule, Rulebook, RuleFact, StandardSet, Version, in_force
 from events.standard import Standard
+from services.commands import Actor
 from services.refusals import Refused
 
 CALENDAR_SUBJECT = subject(BACKBONE_ID, "calendar", "base")
 STANDARD_SUBJECT = subject(BACKBONE_ID, "standard", "base")
+
+
+class SetRule(BaseModel):
+    """A new version of the calendar or the standard, as its file has it, to hold from an instant on."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+    command: Literal["calendar_set", "standard_set"]
+    document: dict[str, JsonValue]
+    valid_from: AwareDatetime | None = None  # not given: from now on
+    actor: Actor | None = None
 
 
 @dataclass(eq=False)

@@ -18,7 +18,7 @@ from infra.nats_connection import end
 from projections.feed import Feed
 from services import asyncapi
 from services.api.app import add_api
-from services.cli.desk import Desk
+from services.desk import Desk
 from services.http import HttpServer, http_app
 from services.question_service import Questions
 from services.web.live import Live

@@ -15,7 +15,7 @@ from services.api.offices import office_router
 from services.api.persons import person_router
 from services.api.problems import answer_problems
 from services.api.views import view_router
-from services.cli.desk import Desk
+from services.desk import Desk
 from services.question_service import Questions
 from services.tokens import KnownTokens
 

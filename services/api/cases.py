@@ -11,8 +11,8 @@ from services.api.answer import READERS, Instant, Position, PositionAhead, When,
 from services.api.documented import COMMAND, QUESTION, answers
 from services.api.idempotency import IdempotencyKey
 from services.api.problems import language
-from services.cli.desk import Desk
 from services.commands import Actor, Advance, AnyCommand, Cancel, Correct, Name, Reason, Return, Serial, Submit
+from services.desk import Desk
 from services.question_service import Questions
 from services.questions import AskStatus
 

@@ -10,8 +10,8 @@ from services.access import Caller, requires
 from services.api.answer import Instant, document
 from services.api.documented import COMMAND, answers
 from services.api.idempotency import IdempotencyKey
-from services.cli.desk import Desk
 from services.commands import Actor, Reason
+from services.desk import Desk
 from services.erasure import Erase
 from services.outage import OutageBegin, OutageEnd
 

@@ -20,10 +20,11 @@ from services.audit.proofs import NotAnchored, NotProvenHere, check, prove
 from services.audit.trail import find_trail, keys_for, read_keys
 from services.audit.verification import Verdict
 from services.audit.verify import verify_running, verify_stopped
+from services.cli.at_desk import at_desk
 from services.cli.audit_restore import restore_journal
 from services.cli.cases import Receipt
-from services.cli.desk import Desk, at_desk
 from services.cli.session import Session, ektp_command, minute
+from services.desk import Desk
 
 KeyFile = Annotated[Path | None, typer.Option("--key", help="Public keys to trust: the log's, and witnesses'.")]
 _WHY_ID = {

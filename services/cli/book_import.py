@@ -14,8 +14,8 @@ import orjson
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from events.offices import BACKBONE_ID
-from services.cli.desk import BackboneGone, Desk, Told
 from services.cli.session import Session
+from services.desk import BackboneGone, Desk, Told
 from services.register.book import BadRow, RawRow, read
 from services.register.rejections import EarlierRowRejected
 from services.register.rejects_file import RejectsFile

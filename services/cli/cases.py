@@ -5,7 +5,7 @@ from typing import Annotated, Any, Literal
 import typer
 
 from events.nik import Nik
-from services.cli.desk import at_desk
+from services.cli.at_desk import at_desk
 from services.cli.session import Session, ektp_command, instant, minute
 from services.commands import Advance, AnyCommand, Cancel, Command, Correct, Return
 from services.questions import AskFind, AskStatus

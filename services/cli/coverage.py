@@ -9,8 +9,8 @@ import typer
 from events.offices import office as known_office
 from events.problem import Lang, Problem
 from services.against import Table, disagreements, read_table
+from services.cli.at_desk import at_desk
 from services.cli.cases import AsOfOption, AsRecordedOption, Office
-from services.cli.desk import at_desk
 from services.cli.session import Session, ektp_command, instant, minute
 from services.questions import AskCoverage, AskDesk
 

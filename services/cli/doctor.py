@@ -10,7 +10,7 @@ from infra.data_folder import RECORD_MIB_MIN, DataFolder, free_bytes, require_ro
 from infra.guard.halt import halted
 from infra.journal import STREAM_CONFIG, Journal
 from infra.nats_configuration import batch_directories
-from services.cli.desk import Desk
+from services.desk import Desk
 from services.questions import LAG_EVENTS_MAX
 
 BATCH_DIRECTORIES_MAX = 100  # 50 may be in flight; more stay behind (nats-server#8472) and cost the server's start

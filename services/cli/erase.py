@@ -4,8 +4,8 @@ from typing import Annotated
 
 import typer
 
+from services.cli.at_desk import at_desk
 from services.cli.cases import Actor, Key, Receipt
-from services.cli.desk import at_desk
 from services.cli.session import Session, ektp_command
 from services.erasure import Erase
 

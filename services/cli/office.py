@@ -26,13 +26,14 @@ from infra.nats_configuration import HOST
 from infra.nats_server import PortTaken
 from services.application import State, evolve
 from services.backbone import Backbone
+from services.cli.at_desk import at_desk
 from services.cli.book_import import import_book
 from services.cli.cases import status_text
-from services.cli.desk import Desk, Told, at_desk
 from services.cli.doctor import compare_views, examine
 from services.cli.doctor import scrub as read_everything
 from services.cli.session import Session, ektp_command, instant
 from services.commands import Advance, Command
+from services.desk import Desk, Told
 from services.questions import AskStatus
 from services.tokens import first_tokens
 

@@ -8,8 +8,8 @@ from typing import Annotated
 
 import typer
 
+from services.cli.at_desk import at_desk
 from services.cli.book_import import import_book
-from services.cli.desk import at_desk
 from services.cli.session import Session, ektp_command
 from services.register.rejects_file import RejectsFile
 

@@ -10,12 +10,11 @@ import orjson
 import typer
 
 from events.rules import in_force
+from services.cli.at_desk import at_desk
 from services.cli.cases import Actor, At, Key
-from services.cli.desk import at_desk
 from services.cli.session import Session, ektp_command, instant, minute
-from services.office_handler import SetRule
 from services.outage import OutageBegin, OutageEnd
-from services.rules import InvalidCalendar, InvalidStandard
+from services.rules import InvalidCalendar, InvalidStandard, SetRule
 from services.rules_in_force import stored_rulebook
 
 Rule = Literal["standard", "calendar"]

@@ -17,8 +17,9 @@ from infra.folder_lock import endpoint
 from infra.journal import Journal
 from infra.nats_connection import connect
 from projections.feed import feed_stream
-from services.cli.desk import BackboneGone, at_desk
+from services.cli.at_desk import at_desk
 from services.cli.session import Session, ektp_command
+from services.desk import BackboneGone
 from services.subscribers import add, known, remove
 
 Name = Annotated[str, typer.Argument(help="Small letters, digits and hyphens.")]

@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
-from services.cli.desk import at_desk
+from services.cli.at_desk import at_desk
 from services.cli.session import Session, ektp_command
 from services.questions import AskRebuild, AskRetry
 

@@ -18,7 +18,7 @@ from projections.feed import Feed
 from projections.runner import Runner
 from projections.views import Views
 from services.api.documented import routes
-from services.cli.desk import Desk
+from services.desk import Desk
 from services.question_service import Questions
 from services.serving import whole_app
 from services.tokens import ROLES

@@ -9,6 +9,7 @@ import pytest
 
 from infra.data_folder import DataFolder
 from infra.group_commit import GroupCommit
+from infra.guard.halt import Halted, require_recordable
 from infra.journal import Journal
 from infra.tlog.checkpoint import Checkpoint
 from infra.tlog.identity import log_signer
@@ -113,10 +114,11 @@ async def test_a_disk_that_does_not_take_a_file_delays_the_log_and_harms_it_not(
     await assert_log_is_journal(journal, folder)
 
 
-@pytest.mark.parametrize("known", [Checkpoint("ektp/3672/1", 100, bytes(32)), Checkpoint("ektp/3672/1", 900, bytes(32))])
-async def test_a_journal_that_is_not_what_was_signed_stops_the_log_before_it_signs(
-    journal: Journal, commits: GroupCommit, folder: DataFolder, known: Checkpoint
+@pytest.mark.parametrize(("size", "first_wrong"), [(100, 1), (900, 601)])  # another tree, a shorter journal
+async def test_a_journal_that_is_not_what_was_signed_stops_the_log_before_it_signs_and_halts_the_backbone(
+    journal: Journal, commits: GroupCommit, folder: DataFolder, size: int, first_wrong: int
 ) -> None:
+    known = Checkpoint("ektp/3672/1", size, bytes(32))
     (folder.keys / "checkpoint").write_text(str(known.signed(log_signer(folder))))
     await append(commits, 0, 600)
     async with running(journal, folder) as audit_log, asyncio.timeout(10):
@@ -124,3 +126,6 @@ async def test_a_journal_that_is_not_what_was_signed_stops_the_log_before_it_sig
             await asyncio.sleep(0.02)
         assert audit_log.stopped_by.code == "journal_damaged"
     assert read_head(folder.log) is None
+    with pytest.raises(Halted) as why:
+        require_recordable(folder)
+    assert (why.value.seq, why.value.known) == (first_wrong, size)

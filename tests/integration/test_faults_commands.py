@@ -25,8 +25,8 @@ from infra import group_commit
 from infra.data_folder import open_folder
 from infra.journal import Journal
 from infra.nats_server import NatsServer
-from services.cli.desk import Desk, Told
 from services.commands import Advance, AnyCommand, Submit
+from services.desk import Desk, Told
 from tests.command import Up, eventually, running
 from tests.history import History, ids_of, unlawful
 from tests.support import OFFICE, events, lossy_link, stored

@@ -19,7 +19,7 @@ from events.application import CaseFact
 from events.offices import OFFICES
 from events.receipt import case_id, receipt
 from infra.data_folder import open_folder
-from services.cli.desk import Desk
+from services.desk import Desk
 from services.register.row import COLUMNS
 from services.register.sample import cilegon
 from tests.command import answered, begin, ektp, eventually, head, history, running

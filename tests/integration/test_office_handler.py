@@ -14,10 +14,10 @@ from events.stages import Kind
 from events.standard import STANDARD_V1
 from infra.nats_server import NatsServer
 from services.commands import Submit
-from services.office_handler import OfficeHandler, SetRule
+from services.office_handler import OfficeHandler
 from services.outage import OutageBegin, OutageEnd, OutageNotBegun
 from services.refusals import InFuture, KeyReused
-from services.rules import FeeMustBeZero, InvalidCalendar, ValidFromInThePast
+from services.rules import FeeMustBeZero, InvalidCalendar, SetRule, ValidFromInThePast
 from services.rules_in_force import RulesInForce, stored_rulebook
 from tests.support import OFFICE, events
 from tests.writing import Writer, resident, writing

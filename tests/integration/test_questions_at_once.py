@@ -4,7 +4,7 @@ import asyncio
 from pathlib import Path
 
 from infra.data_folder import open_folder
-from services.cli.desk import Desk
+from services.desk import Desk
 from services.questions import AskStatus
 from tests.command import ektp, running, submission
 

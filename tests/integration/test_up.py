@@ -15,7 +15,7 @@ import psutil
 import pytest
 
 from infra.data_folder import FORMAT, open_folder
-from services.cli.desk import Desk
+from services.desk import Desk
 from tests.command import (
     STOP_S_MAX,
     Up,

@@ -13,7 +13,7 @@ from events.resident import CaseClaimed
 from events.stages import Kind, Stage
 from infra.journal import Stored
 from infra.journal_errors import JournalBusy, JournalDamaged
-from services.cli.desk import BackboneGone, Told
+from services.desk import BackboneGone, Told
 from services.refusals import CaseCancelled
 from tests import applications
 from tests.applications import (

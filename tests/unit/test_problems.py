@@ -18,7 +18,7 @@ from events.problem import Problem
 from events.stages import Stage
 from services import refusals
 from services.api.problems import HttpProblem
-from services.cli.desk import Told
+from services.desk import Told
 from services.register import rejections
 
 ROOMS = (events, infra, projections, services)

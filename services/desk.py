@@ -1,12 +1,11 @@
-"""How a command reaches its backbone: the one that runs on the data folder, or one started for as long as it lasts."""
+"""Commands and questions to the backbone that runs on a data folder, wherever and whichever process of it that is by now."""
 
 import asyncio
 import secrets
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import AsyncExitStack, aclosing, asynccontextmanager, suppress
+from contextlib import aclosing, suppress
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, ClassVar, TypeVar
 
 import nats.errors
@@ -17,17 +16,16 @@ from pydantic import BaseModel
 from events.offices import BACKBONE_ID, office
 from events.problem import Lang, Problem
 from events.receipt import office_of, parse_receipt
-from infra.data_folder import DataFolder, open_folder
-from infra.folder_lock import OwnerLock, endpoint, take_owner, try_owner, users_exclusive, users_shared
+from infra.data_folder import DataFolder
+from infra.folder_lock import endpoint
 from infra.journal import Journal, Stored
 from infra.journal_reader import read
 from infra.nats_client import QuickClient
 from infra.nats_connection import connect, end
-from services.backbone import Backbone
 from services.commands import AnyCommand, Submit
 from services.erasure import Erase
-from services.office_handler import SetRule
 from services.outage import OutageBegin, OutageEnd
+from services.rules import SetRule
 from services.wire import KEY_HEADER, PROBLEM_HEADER
 
 T = TypeVar("T")
@@ -190,41 +188,3 @@ async def _insist(attempt: Callable[[], Awaitable[T]]) -> T:
             if time.monotonic() - gone_since > GONE_S_MAX:
                 raise BackboneGone(time.monotonic() - gone_since) from None
             await asyncio.sleep(0.2)
-
-
-@asynccontextmanager
-async def at_desk(data: Path) -> AsyncIterator[Desk]:
-    """A desk at the backbone of this folder: the running one, else one started for as long as the command lasts.
-
-    Decided once, here. A starter waits, when it is done, for the commands that use what it started.
-    Raises the problems of open_folder and of starting.
-    """
-    folder = open_folder(data)
-    found = Desk(folder)
-    async with AsyncExitStack() as using:
-        await using.enter_async_context(users_shared(folder))
-        owner = await _owner(folder)
-        if owner is None:
-            using.push_async_callback(found.close)
-            yield found
-            return
-        with owner:
-            async with Backbone(folder), AsyncExitStack() as stopping:
-                try:
-                    yield found
-                finally:
-                    await found.close()
-                    await using.aclose()
-                    await stopping.enter_async_context(users_exclusive(folder))
-
-
-async def _owner(folder: DataFolder) -> OwnerLock | None:
-    """The right to start a backbone; None when one serves. Waits for one that is starting or stopping."""
-    deadline = time.monotonic() + GONE_S_MAX
-    while (owner := try_owner(folder)) is None:
-        if endpoint(folder):
-            return None
-        if time.monotonic() > deadline:
-            return await take_owner(folder, 0)  # raises SecondBackbone, which names the holder
-        await asyncio.sleep(0.05)
-    return owner
