@@ -1,4 +1,4 @@
-"""Who is behind a case: what a seal is bound to, and the one way back. Whoever opens a person must note that it was opened."""
+"""Who is behind a case: what a seal is bound to, and the one way back. Whoever opens a person notes that it was opened."""
 
 from collections.abc import Sequence
 from datetime import date

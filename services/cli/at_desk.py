@@ -8,7 +8,6 @@ from pathlib import Path
 
 from infra.data_folder import DataFolder, open_folder
 from infra.folder_lock import OwnerLock, endpoint, take_owner, try_owner, users_exclusive, users_shared
-from services.backbone import Backbone
 from services.desk import GONE_S_MAX, Desk
 
 
@@ -29,6 +28,8 @@ async def at_desk(data: Path) -> AsyncIterator[Desk]:
             yield found
             return
         with owner:
+            from services.backbone import Backbone  # noqa: PLC0415 (what only a starter needs)
+
             async with Backbone(folder), AsyncExitStack() as stopping:
                 try:
                     yield found

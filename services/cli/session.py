@@ -13,12 +13,11 @@ from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import Annotated, Any, ClassVar, cast
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, cast
 
 import orjson
 import typer
 from pydantic import ValidationError
-from rich.console import Console
 from typer.core import TyperCommand
 
 from events.calendar import CALENDAR_V1
@@ -26,6 +25,9 @@ from events.problem import Lang, Problem
 from infra.logs import configure_logs
 from infra.nats_connection import to_the_end
 from services.wire import Unexpected, problem_of
+
+if TYPE_CHECKING:
+    from rich.console import Console
 
 Data = Annotated[Path, typer.Option("--data", envvar="EKTP_DATA", help="The data folder.")]
 Json = Annotated[bool, typer.Option("--json", help="One JSON document on stdout, whatever happens.")]
@@ -71,8 +73,10 @@ class Session:
     lang: Lang
 
     @property
-    def progress(self) -> Console:
+    def progress(self) -> "Console":
         """stderr for progress bars; quiet when it is not a terminal."""
+        from rich.console import Console  # noqa: PLC0415 (few commands take so long)
+
         return Console(stderr=True, quiet=not sys.stderr.isatty())
 
     def document(self, document: dict[str, Any]) -> None:
