@@ -190,7 +190,7 @@ async def test_a_chunk_whose_acknowledgement_was_lost_is_found_in_the_journal(se
 
 
 async def test_a_chunk_of_unknown_outcome_is_stored_once(server: NatsServer) -> None:
-    async with writing(server, request_s=0.3, append_s=0.5) as writer:
+    async with writing(server, request_s=0.5, append_s=2) as writer:
         with freezing_appends(server, writer) as subjects, pytest.raises(JournalBusy) as busy:
             await writer.importer.take("run", mixed_book())
         assert busy.value.stored == "unknown"
