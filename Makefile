@@ -1,8 +1,9 @@
 # Everything a newcomer types. Needs Python 3.11 or newer, make, and a package index; nothing else.
 PYTHON ?= python3
 BIN := .venv/bin
+PARALLEL := -n 2 --dist loadfile --no-loadscope-reorder # by file: the small ones come last and fill the gaps
 
-.PHONY: help setup up test lint faults bench lock
+.PHONY: help setup up test coverage lint faults bench lock
 help: ## what can be done here
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
 
@@ -19,7 +20,10 @@ up: .venv/ready ## run the backbone with a small sample in ./data, until Ctrl-C
 	@$(BIN)/ektp up --sample
 
 test: .venv/ready ## all tests, against a real nats-server; a short version of every long run
-	$(BIN)/python -m pytest -n 2 --dist loadfile --cov --cov-report=term:skip-covered
+	$(BIN)/python -m pytest $(PARALLEL)
+
+coverage: .venv/ready ## the same tests, and which lines they reach in every process: takes twice as long
+	$(BIN)/python -m pytest $(PARALLEL) --cov --cov-report=term:skip-covered
 
 lint: .venv/ready ## ruff, mypy, and the walls between the rooms
 	$(BIN)/ruff check .

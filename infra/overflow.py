@@ -4,24 +4,30 @@ A case that comes again after months would otherwise be loaded from the journal,
 per event and keeps it for a while: with the cases of a whole city in turn that took 1 GB and most of an import's time.
 """
 
+import os
 import pickle
-import sqlite3
 from collections import OrderedDict
+from pathlib import Path
+from tempfile import TemporaryFile
 from typing import Generic, TypeVar
 
 T = TypeVar("T")
+_READ_BYTES = 2_048  # most values are shorter
 
 
 class Overflowing(Generic[T]):
-    """Values by name; `in_memory_max` of them in memory. Nothing in it may have to outlive the process."""
+    """Values by name; `in_memory_max` of them in memory. Nothing in it may have to outlive the process.
 
-    def __init__(self, in_memory_max: int) -> None:
+    The file is only added to, and its index holds hashes for names: of two with one hash the older is forgotten, which is
+    harmless, as it is derived.
+    """
+
+    def __init__(self, in_memory_max: int, directory: Path | None = None) -> None:
         self._in_memory_max = in_memory_max
         self._values: OrderedDict[str, T] = OrderedDict()
-        self._file = sqlite3.connect("", isolation_level=None)  # without a name: SQLite's own temporary file
-        self._file.execute("pragma synchronous=off")
-        self._file.execute("pragma journal_mode=off")
-        self._file.execute("create table kept (name text primary key, value blob) without rowid")
+        self._file = TemporaryFile(buffering=0, dir=directory)  # noqa: SIM115 (for as long as this lives)
+        self._places: dict[int, int] = {}  # of a name's hash: offset
+        self._end = 0
 
     def get(self, name: str) -> T | None:
         """The value under this name, which then is one of the newest."""
@@ -29,21 +35,31 @@ class Overflowing(Generic[T]):
         if value is not None:
             self._values.move_to_end(name)
             return value
-        row = self._file.execute("select value from kept where name=?", (name,)).fetchone()
-        if row is None:
+        place = self._places.get(hash(name))
+        if place is None:
             return None
-        found: T = pickle.loads(row[0])  # noqa: S301 (this process wrote it)
-        self.put(name, found)
-        return found
+        record = os.pread(self._file.fileno(), _READ_BYTES, place)
+        length = int.from_bytes(record[:4], "little")
+        if length + 4 > len(record):
+            record = os.pread(self._file.fileno(), length + 4, place)
+        found: tuple[str, T] = pickle.loads(record[4:])  # noqa: S301 (this process wrote it)
+        if found[0] != name:
+            return None
+        self.put(*found)
+        return found[1]
 
     def put(self, name: str, value: T) -> None:
         self._values[name] = value
         self._values.move_to_end(name)
         if len(self._values) > self._in_memory_max:
-            oldest, value = self._values.popitem(last=False)
-            self._file.execute("insert or replace into kept values (?, ?)", (oldest, pickle.dumps(value, -1)))
+            oldest = self._values.popitem(last=False)
+            record = pickle.dumps(oldest, -1)
+            record = len(record).to_bytes(4, "little") + record
+            if os.pwrite(self._file.fileno(), record, self._end) == len(record):  # else the disk is full: forgotten
+                self._places[hash(oldest[0])] = self._end
+                self._end += len(record)
 
     def forget(self, name: str) -> None:
         """Harmless where there is none."""
         self._values.pop(name, None)
-        self._file.execute("delete from kept where name=?", (name,))
+        self._places.pop(hash(name), None)

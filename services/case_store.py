@@ -5,6 +5,7 @@ from collections import OrderedDict
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import reduce
+from pathlib import Path
 from typing import TypeVar
 
 import orjson
@@ -50,10 +51,11 @@ class HeldClaims:
 class CaseStore:
     """Loads and holds; the newest in use stay. Only the writer appends, so what is held is true until it says otherwise."""
 
-    def __init__(self, journal: Journal, commits: GroupCommit, keystore: Keystore) -> None:
+    def __init__(self, journal: Journal, commits: GroupCommit, keystore: Keystore, overflow_to: Path | None = None) -> None:
+        """`overflow_to`: a folder for what does not fit in memory; not given: the system's, which may be memory, too."""
         self.journal, self.commits, self.keystore = journal, commits, keystore
-        self._cases: Overflowing[HeldCase] = Overflowing(_CASES_HELD_MAX)
-        self._claims: Overflowing[HeldClaims] = Overflowing(_CLAIMS_HELD_MAX)
+        self._cases: Overflowing[HeldCase] = Overflowing(_CASES_HELD_MAX, overflow_to)
+        self._claims: Overflowing[HeldClaims] = Overflowing(_CLAIMS_HELD_MAX, overflow_to)
         self._residents: OrderedDict[str, str] = OrderedDict()
 
     def held_case(self, subject: str) -> HeldCase | None:

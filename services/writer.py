@@ -57,7 +57,8 @@ async def serve(data: Path, url: str, with_sla_clock: bool) -> None:
     BUILD.info({"version": version("ektp-backbone")})
     keystore = Keystore(folder.keys / "keystore.sqlite", folder.secret())
     async with GroupCommit(journal, may_append=partial(require_recordable, folder)) as commits:
-        store, rules = CaseStore(journal, commits, keystore), RulesInForce(await stored_rulebook(journal))
+        store = CaseStore(journal, commits, keystore, folder.path / "run")
+        rules = RulesInForce(await stored_rulebook(journal))
         await finish_erasures(store)
         await record_notes(folder, store)
         answers = Answers()
