@@ -39,8 +39,9 @@ def program(tmp_path_factory: pytest.TempPathFactory) -> Path:
     copy = tmp_path_factory.mktemp("nodejs")
     for name in ("package.json", "package-lock.json", "subscriber.mjs", "check_proof.mjs"):
         shutil.copy(EXAMPLES / name, copy)
-    npm = ("npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund", "--prefer-offline")
-    installed = subprocess.run(npm, cwd=copy, capture_output=True, text=True, check=False, timeout=100)
+    quick = ("--no-audit", "--no-fund", "--prefer-offline", "--fetch-retries=1", "--fetch-timeout=20000")
+    npm = ("npm", "ci", "--ignore-scripts", *quick)
+    installed = subprocess.run(npm, cwd=copy, capture_output=True, text=True, check=False)
     if installed.returncode:
         not_run(f"npm has no packages in its cache and reaches no registry: {installed.stderr}")
     return copy / "subscriber.mjs"
