@@ -11,7 +11,7 @@ import secrets
 import time
 from collections import OrderedDict, deque
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 
 import nats.errors
@@ -22,6 +22,7 @@ from prometheus_client import Counter, Histogram
 
 from events.envelope import decode, stamp
 from events.problem import Problem
+from infra import tracing
 from infra.journal import BATCH_MESSAGES_MAX, Journal, Stored, raise_error
 from infra.journal_errors import MEANING, Conflict, JournalBusy, JournalDamaged
 from infra.metrics import REGISTRY
@@ -130,6 +131,12 @@ class GroupCommit:
         self.may_append()
         if len(self._waiting) > APPENDS_WAITING_MAX:
             raise JournalBusy(0, "nothing")
+        with tracing.span("append", "ektp.journal"):
+            if traced := tracing.headers(only_sampled=True):
+                changes = tuple(replace(change, headers={**change.headers, **traced}) for change in changes)
+            return await self._appended(changes)
+
+    async def _appended(self, changes: Sequence[Change]) -> list[int]:
         append = _Append(changes, asyncio.get_running_loop().create_future(), self._moves)
         assert append.count <= BATCH_MESSAGES_MAX
         self._waiting.append(append)

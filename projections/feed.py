@@ -17,6 +17,7 @@ from prometheus_client import Gauge
 from events.envelope import decode
 from events.feed import Message, public, sequence
 from events.problem import Problem
+from infra import tracing
 from infra.atomic_batch import store_behind
 from infra.journal import BATCH_MESSAGES_MAX, Journal, Stored
 from infra.journal import STREAM_CONFIG as JOURNAL_CONFIG
@@ -76,9 +77,10 @@ class Feed:
         self._last_seq, self.position = (newest.seq, sequence(newest.body)) if newest else (0, 0)
         async with aclosing(read(self._journal, self.position)) as batches:
             async for batch in batches:
-                messages = iter(await asyncio.to_thread(_public, batch))
-                while some := list(islice(messages, BATCH_MESSAGES_MAX)):
-                    await self._append(some)
+                with tracing.batch("ektp.feed", batch):
+                    messages = iter(await asyncio.to_thread(_public, batch))
+                    while some := list(islice(messages, BATCH_MESSAGES_MAX)):
+                        await self._append(some)
                 self.position = batch[-1].seq
                 POSITION.set(self.position)
 

@@ -12,6 +12,7 @@ import structlog
 from prometheus_client import Counter, Gauge
 
 from events.problem import Problem
+from infra import tracing
 from infra.journal import Journal
 from infra.journal_reader import read
 from infra.metrics import REGISTRY
@@ -93,8 +94,9 @@ class Runner:
     async def _follow(self) -> None:
         async with aclosing(read(self._journal, self.views.position)) as batches:
             async for batch in batches:
-                async with self.writing:
-                    await asyncio.to_thread(self.views.apply, batch)
+                with tracing.batch("ektp.views", batch if self._told else []):
+                    async with self.writing:
+                        await asyncio.to_thread(self.views.apply, batch)
                 if self._told:
                     APPLIED.inc(len(batch))
                 await self._tell()

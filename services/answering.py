@@ -21,6 +21,7 @@ from nats.aio.msg import Msg
 from prometheus_client import Histogram
 
 from events.problem import Problem
+from infra import tracing
 from infra.metrics import REGISTRY
 from services.wire import PROBLEM_HEADER, TooBusy, problem_of
 
@@ -66,22 +67,25 @@ class Answers:
         """
 
         async def take(asked: Any) -> None:
-            self.start(work(asked))
+            self.start(subject, work(asked))
 
         async def take_nothing() -> None:
-            self.start(work())
+            self.start(subject, work())
 
         if body:
             take.__annotations__["asked"] = body  # by which FastStream reads it
         name = subject.rpartition(".")[2]
         broker.subscriber(subject, no_reply=True, title=name)(take if body else take_nothing)
 
-    def start(self, work: Awaitable[Any]) -> None:
-        """Answer the request with what `work` returns (a JSON value) or raises. Raises TooBusy."""
+    def start(self, template: str, work: Awaitable[Any]) -> None:
+        """Answer the request, on a subject of this template, with what `work` returns (a JSON value) or raises.
+
+        Raises TooBusy.
+        """
         if len(self._tasks) >= TASKS_MAX:
             asyncio.ensure_future(work).cancel()
             raise TooBusy
-        task = asyncio.create_task(self._answer(asked().raw_message, work))
+        task = asyncio.create_task(self._answer(template, asked().raw_message, work))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
@@ -90,7 +94,13 @@ class Answers:
         while self._tasks:
             await asyncio.wait(self._tasks)
 
-    async def _answer(self, message: Msg, work: Awaitable[Any]) -> None:
+    async def _answer(self, template: str, message: Msg, work: Awaitable[Any]) -> None:
+        with tracing.span("process", template, message.headers or {}) as span:
+            said = await self._answered(message, work)
+            if span and said != "done":
+                span.set_attribute("error.type", said)
+
+    async def _answered(self, message: Msg, work: Awaitable[Any]) -> str:
         started = time.monotonic()
         try:
             answer = await work
@@ -103,6 +113,7 @@ class Answers:
         said = answer.code if isinstance(answer, Problem) else "done"
         of = "command" if message.subject.startswith("cmd.") else "question"
         _duration(of, message.subject.rpartition(".")[2], said).observe(time.monotonic() - started)
+        return said
 
 
 @cache

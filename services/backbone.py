@@ -20,7 +20,7 @@ import structlog
 
 from events.offices import BACKBONE_ID
 from events.problem import Problem
-from infra import nats_server
+from infra import nats_server, tracing
 from infra.data_folder import DataFolder, require_room
 from infra.folder_errors import DiskNearlyFull
 from infra.folder_lock import announce, withdraw
@@ -72,6 +72,7 @@ class Backbone:
         self._watches: list[asyncio.Task[None]] = []
 
     async def __aenter__(self) -> "Backbone":
+        tracing.require_installed()
         try:
             self.server = await start_guarded(self.folder, self._nats_port)
             connection = await connect(self.folder, "writer", self.server.url)

@@ -8,6 +8,7 @@ from prometheus_client import generate_latest
 from pydantic import BaseModel, ConfigDict, Field
 
 from events.offices import BACKBONE_ID, office
+from infra import tracing
 from infra.metrics import REGISTRY
 from services.answering import Answers, asked
 from services.command_handler import CommandHandler, Done
@@ -98,4 +99,4 @@ def _key() -> str:
 
 
 def _correlation() -> str:
-    return str(asked().headers.get(CORRELATION_HEADER, ""))
+    return str(asked().headers.get(CORRELATION_HEADER) or tracing.trace_id())

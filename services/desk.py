@@ -16,6 +16,7 @@ from pydantic import BaseModel
 from events.offices import BACKBONE_ID, office
 from events.problem import Lang, Problem
 from events.receipt import office_of, parse_receipt
+from infra import tracing
 from infra.data_folder import DataFolder
 from infra.folder_lock import endpoint
 from infra.journal import Journal, Stored
@@ -140,7 +141,8 @@ class Desk:
         connection = await self.connection()
         ping = f"{subject.partition('.')[0]}.ektp.{BACKBONE_ID}.ping"
         asked = await _unless(self._lost.wait(), _instance(connection, ping))
-        request = connection.request(subject, payload, timeout_s, headers={KEY_HEADER: key} if key else None)
+        headers = ({KEY_HEADER: key} if key else {}) | tracing.headers()
+        request = connection.request(subject, payload, timeout_s, headers=headers or None)
         return await _unless(self._lost.wait(), _unless(_replaced(connection, ping, asked), request))
 
 

@@ -12,6 +12,7 @@ from fastapi.responses import JSONResponse
 from prometheus_client import CONTENT_TYPE_LATEST, Gauge, generate_latest
 
 from events.problem import Problem
+from infra import tracing
 from infra.metrics import REGISTRY
 from services.questions import LAG_EVENTS_MAX
 
@@ -30,7 +31,8 @@ def http_app(
 
     `require_room` raises why nothing can be recorded on this disk, `require_storing` why the server stores nothing.
     """
-    app = FastAPI(title="e-KTP backbone", docs_url=None, redoc_url=None, version=version("ektp-backbone"))
+    release, telemetry = version("ektp-backbone"), tracing.of_http()
+    app = FastAPI(title="e-KTP backbone", docs_url=None, redoc_url=None, version=release, telemetry=telemetry)
 
     @app.get("/livez")
     async def livez() -> dict[str, bool]:

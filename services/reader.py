@@ -11,6 +11,7 @@ from pathlib import Path
 import structlog
 
 from events.offices import BACKBONE_ID
+from infra import tracing
 from infra.data_folder import open_folder, require_room
 from infra.database import open_database
 from infra.journal import Journal
@@ -86,9 +87,11 @@ async def serve(data: Path, url: str, listening: socket.socket | None) -> None:
     keystore.close()
     engine.dispose()
     await connection.close()
+    tracing.stop()
 
 
 if __name__ == "__main__":
     configure_logs()
+    tracing.start("reader")
     fd = int(sys.argv[3]) if len(sys.argv) > 3 else None
     asyncio.run(to_the_end(serve(Path(sys.argv[1]), sys.argv[2], socket.socket(fileno=fd) if fd else None)))

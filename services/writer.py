@@ -15,6 +15,7 @@ from prometheus_client import Gauge, Info
 
 from events.calendar import CALENDAR_V1
 from events.offices import BACKBONE_ID
+from infra import tracing
 from infra.data_folder import free_bytes, open_folder
 from infra.group_commit import GroupCommit
 from infra.guard.halt import require_recordable
@@ -78,6 +79,7 @@ async def serve(data: Path, url: str, with_sla_clock: bool) -> None:
         await service.stop()
     keystore.close()
     await connection.close()
+    tracing.stop()
 
 
 async def _due(connection: QuickClient, now: datetime) -> tuple[list[Due], datetime | None]:
@@ -99,5 +101,6 @@ def _now() -> datetime:
 
 if __name__ == "__main__":
     configure_logs()
+    tracing.start("writer")
     gc.set_threshold(50_000, 20, 50)  # what is held lives long; looking through it at the default pace took a sixth
     asyncio.run(to_the_end(serve(Path(sys.argv[1]), sys.argv[2], "--sla-clock" in sys.argv[3:])))

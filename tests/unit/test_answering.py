@@ -19,10 +19,12 @@ async def answered(work: Any, reply: str = "_INBOX_desk.1") -> list[tuple[bytes,
     async def publish(subject: str, body: bytes, headers: dict[str, str] | None) -> None:
         sent.append((body, headers))
 
-    raw = SimpleNamespace(reply=reply, subject="ask.ektp.3672.status", _client=SimpleNamespace(publish=publish))
+    raw = SimpleNamespace(
+        reply=reply, subject="ask.ektp.3672.status", headers=None, _client=SimpleNamespace(publish=publish)
+    )
     answering._message.set(cast(Any, SimpleNamespace(raw_message=raw)))
     answers = Answers()
-    answers.start(work)
+    answers.start("ask.ektp.3672.status", work)
     await answers.finish()
     return sent
 
