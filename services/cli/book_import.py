@@ -14,6 +14,7 @@ import orjson
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from events.offices import BACKBONE_ID
+from services.cli.archive_pace import wait_for_archive
 from services.cli.session import Session
 from services.desk import BackboneGone, Desk, Told
 from services.register.book import BadRow, RawRow, read
@@ -76,7 +77,7 @@ async def import_book(desk: Desk, session: Session, file: Path, rejects: Rejects
     columns = TextColumn("import"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn()
     with Progress(*columns, console=session.progress, transient=True) as progress:
         bar = progress.add_task("import", total=_size(file))
-        chunks, sent = _chunks(file), list[_Sent]()
+        chunks, sent, archived = _chunks(file), list[_Sent](), True
         try:
             for number in count():
                 # in a thread, so that requests leave while a slow file is read
@@ -87,6 +88,7 @@ async def import_book(desk: Desk, session: Session, file: Path, rejects: Rejects
                 if not rows or len(sent) > 1:
                     await importing.settle(sent[0])
                     progress.update(bar, completed=sent.pop(0).rows[-1].position)
+                    archived = archived and await wait_for_archive(desk.folder, await desk.journal())
         except BackboneGone as gone:
             raise ImportInterrupted(gone.waited_s, importing.imported) from None
         finally:
