@@ -10,7 +10,7 @@ from infra.journal_errors import JournalBusy
 from infra.tlog.tiles import LogDamaged, read_head
 
 UNSIGNED_EVENTS_MAX = 20_000
-_STANDSTILL_S_MAX = 10.0
+_STANDSTILL_S_MAX = 5.0
 _LOOK_S = 0.2
 
 
