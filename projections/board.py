@@ -108,12 +108,12 @@ def _candidates(db: sa.Connection, offices: Sequence[str], at: datetime) -> tupl
     """Open cases that may be of interest, and whether some were left out: those of which something must be told next, as
     what is at risk has yet to be told of; and the last that were broken or, never judged as they are old, moved."""
     case, now = sla.CASES.c, micros(at)
-    here = case.office.in_(offices) & case.stage.in_(OPEN)
+    here = case.office.in_(offices) & sla.IS_OPEN
     at_risk = (case.look_from <= now) & (case.look_until > now) & case.next_at.is_not(None)
-    breached = case.running.is_(None) | ((case.running > 0) & (case.look_until <= now))
+    breached = (case.running.is_(None) | (case.running > 0)) & (now >= sla.LAST_DUE)
     kinds = (
         sa.select(sla.CASES).where(here, at_risk).order_by(case.next_at),
-        sa.select(sla.CASES).where(here, breached).order_by(sa.func.coalesce(case.look_until, case.since).desc()),
+        sa.select(sla.CASES).where(here, breached).order_by(sla.LAST_DUE.desc()),
     )
     found = [db.execute(kind.limit(JUDGED_MAX)).all() for kind in kinds]
     return [row for rows in found for row in rows], any(len(rows) == JUDGED_MAX for rows in found)

@@ -19,6 +19,7 @@ from events.outage import OutageBegan, OutageEnded
 from events.rules import CalendarSet, Rulebook, StandardSet
 from events.rules import evolve as with_version
 from events.sla import Breached, Warned
+from events.stages import OPEN
 from infra.database import insert_new, instant, micros, run_many
 from projections.sla_judging import correction_line, judge, past_by, step_line, told_line
 
@@ -44,7 +45,12 @@ CASES = sa.Table(
     sa.Column("next_at", sa.BigInteger),  # when operations must next be told; None: of nothing
 )
 _MAY_TELL, _TO_JUDGE = CASES.c.next_at.is_not(None), CASES.c.live.is_not(None) & CASES.c.running.is_(None)
-sa.Index(f"sla_next_v{VERSION}", CASES.c.next_at, sqlite_where=_MAY_TELL, postgresql_where=_MAY_TELL)
+_OPEN: Final[sa.BindParameter[list[str]]] = sa.bindparam("open", list(map(str, OPEN)), expanding=True, literal_execute=True)
+IS_OPEN: Final = CASES.c.stage.in_(_OPEN)  # written out in SQL: with parameters no index with this condition is used
+LAST_DUE: Final = sa.func.coalesce(CASES.c.look_until, CASES.c.since)  # of what is not judged, when it last moved
+_AT_RISK = (CASES.c.next_at, CASES.c.look_from, CASES.c.look_until)
+sa.Index(f"sla_next_v{VERSION}", *_AT_RISK, sqlite_where=_MAY_TELL, postgresql_where=_MAY_TELL)
+sa.Index(f"sla_last_due_v{VERSION}", LAST_DUE, sqlite_where=IS_OPEN, postgresql_where=IS_OPEN)
 sa.Index(f"sla_to_judge_v{VERSION}", CASES.c.case, sqlite_where=_TO_JUDGE, postgresql_where=_TO_JUDGE)
 NOTED = sa.Table(  # rules and outages: few, and folded when they are needed
     f"sla_noted_v{VERSION}",

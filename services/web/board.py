@@ -86,14 +86,14 @@ class Board:
         ask = AsOf(as_of=at)
         async with self._folding:
             async with self._questions.view(status, ask, place) as db:
-                cases = await asyncio.to_thread(_cases, db, place, at)
+                cases = await asyncio.to_thread(cases_of, db, place, at)
             async with self._questions.view(sla, ask, place) as db:
                 return Figures(at, 0, cases, await asyncio.to_thread(board.pressing, db, _offices(place), at, LISTED_MAX))
 
     def _now(self, place: str | None, position: int) -> Figures:
         at = datetime.now(UTC)
         with self._engine.connect() as db:
-            return Figures(at, position, _cases(db, place, at), board.pressing(db, _offices(place), at, LISTED_MAX))
+            return Figures(at, position, cases_of(db, place, at), board.pressing(db, _offices(place), at, LISTED_MAX))
 
 
 def threats(pressing: Pressing) -> list[Threat]:
@@ -109,7 +109,8 @@ def threats(pressing: Pressing) -> list[Threat]:
     return sorted(found, key=lambda threat: threat.first_due)
 
 
-def _cases(db: sa.Connection, place: str | None, at: datetime) -> Cases:
+def cases_of(db: sa.Connection, place: str | None, at: datetime) -> Cases:
+    """Of one office or all. Of the status view."""
     offices = _offices(place)
     return Cases(
         board.standing(db, offices, at),

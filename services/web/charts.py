@@ -7,7 +7,7 @@ from events.stages import Stage
 from projections.board import AGES_DAYS, Standing
 
 WIDTH, ROW_HEIGHT = 320, 28  # in units of the picture: pixels on the narrowest screen
-_LABEL, _FIGURE = 84, 44  # left of the bars, and right of them
+_LABEL, _FIGURE = 112, 44  # left of the bars, and right of them
 
 
 class Bar(NamedTuple):

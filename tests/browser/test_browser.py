@@ -1,10 +1,11 @@
 """The pages in a real browser: live, without JavaScript, on a phone, and for those who cannot see or need contrast.
 
 Debian's chromium (`apt-get install -y chromium`) as it is found on the path; playwright's own download is not used.
-`EKTP_SCREENSHOTS=1` writes docs/screenshots.
+With EKTP_SCREENSHOTS=1 they also write docs/screenshots.
 """
 
 import os
+import re
 import shutil
 from collections.abc import Iterator
 from contextlib import closing
@@ -97,6 +98,18 @@ def test_a_board_that_is_paused_stands_still_until_it_is_let_go_on(browser: Brow
         expect(paused.locator('[data-stage="submitted"]')).to_have_text(str(before + 1), timeout=LIVE_MS)
 
 
+def test_a_board_older_than_what_it_was_told_of_asks_until_it_is_not(browser: Browser, office: Office) -> None:
+    told = "retry: 600000\nevent: changed\ndata: 999999999\n\n"
+    with closing(browser.new_context()) as context:
+        signed_in(context, office, "operations")
+        page = context.new_page()
+        page.route("**/board/events", lambda route: route.fulfill(content_type="text/event-stream", body=told))
+        page.goto(f"{office.up.http}/board")
+        for _ in range(3):
+            with page.expect_response("**/board", timeout=LIVE_MS):
+                pass
+
+
 @pytest.mark.parametrize("has_javascript", [True, False])
 @pytest.mark.parametrize(("locale", "heading"), [("id-ID", "Permohonan Anda: Diajukan"), ("en-GB", "Your case: Submitted")])
 def test_a_citizen_types_the_receipt_and_sees_the_case(
@@ -122,6 +135,8 @@ def test_every_page_can_be_read_on_a_screen_of_320_pixels(browser: Browser, offi
             for lang in ("id", "en"):
                 page.goto(in_language(office, path, lang))
                 assert page.evaluate("document.documentElement.scrollWidth") <= 320, (path, lang)
+                if lang == "id" and path == f"/status/{office.receipt}":
+                    picture(page, office, path, "-phone")
 
 
 def test_no_page_asks_for_anything_elsewhere_or_is_stopped_by_its_own_policy(browser: Browser, office: Office) -> None:
@@ -148,9 +163,15 @@ def test_axe_finds_nothing_on_any_page(
             page.goto(in_language(office, path, lang))
             found = Axe().run(page)
             assert found.violations_count == 0, f"{path}\n{found.generate_report()}"
-            if os.environ.get("EKTP_SCREENSHOTS") and path in {f"/status/{office.receipt}", "/board"}:
-                name = f"{path.split('/')[1]}-{lang}-{scheme}.png"
-                page.screenshot(path=SCREENSHOTS / name, full_page=True)
+            if lang == "id" and (scheme == "light" or path == "/board"):
+                picture(page, office, path, "" if scheme == "light" else "-dark")
+
+
+def picture(page: Page, office: Office, path: str, kind: str) -> None:
+    """Keep what is seen as docs/screenshots/PAGE.png, only where that was asked for."""
+    if os.environ.get("EKTP_SCREENSHOTS"):
+        name = re.sub(r"\W+", "-", path.replace(office.receipt, "receipt")).strip("-")
+        page.screenshot(path=SCREENSHOTS / f"{name}{kind}.png", full_page=True)
 
 
 def in_language(office: Office, path: str, lang: str) -> str:

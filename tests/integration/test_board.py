@@ -18,7 +18,7 @@ from infra.database import scratch_database
 from projections import board, status
 from projections.board import AGES_DAYS
 from projections.sla_report import Run
-from services.web.board import threats
+from services.web.board import cases_of, threats
 from tests.applications import OFFICE, RECEIPT, SUBMITTED
 from tests.databases import OnPostgres, OnSqlite, by_hand
 from tests.integration.test_sla_view import (
@@ -57,6 +57,20 @@ def agrees_with_the_report(engine: sa.Engine, at: datetime) -> None:
     assert not found.is_part
     assert told(found.first_at_risk) == told(report.at_risk)
     assert sorted(told(found.last_breached), key=str) == sorted(told(report.breached), key=str)
+
+
+def test_no_question_of_the_board_reads_every_case() -> None:
+    engine, asked_for = scratch_database(), list[tuple[str, tuple[object, ...]]]()
+    status.TABLES.create_all(engine)
+    apply(engine, MADE_UP)
+    with engine.connect() as db:
+        sa.event.listen(db, "before_cursor_execute", lambda *call: asked_for.append((call[2], call[3])))
+        cases_of(db, None, END)
+        board.pressing(db, EVERYWHERE, END, 1)
+        explained = [db.exec_driver_sql(f"explain query plan {query}", values) for query, values in asked_for[:]]
+        plans = [step.detail for explanation in explained for step in explanation]
+    assert any("sla_last_due" in step for step in plans)
+    assert not [step for step in plans if step.startswith("SCAN") and "cases" in step]
 
 
 class Cases:
