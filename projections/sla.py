@@ -23,7 +23,7 @@ from events.stages import OPEN
 from infra.database import insert_new, instant, micros, run_many
 from projections.sla_judging import correction_line, judge, past_by, step_line, told_line
 
-NAME, VERSION = "sla", 1
+NAME, VERSION = "sla", 2
 TABLES = sa.MetaData()
 CASES = sa.Table(
     f"sla_cases_v{VERSION}",
