@@ -1,4 +1,5 @@
-"""Import of the sample through a running backbone: events/s, peak memory of each process, and where the writer's time goes.
+"""Import of the sample through a running backbone: events/s, peak memory of each process, and where the writer's time goes;
+then the same book again, rebuilding the views of all of it, and a question about another time.
 
 Run by `make bench`. Beside the figure stands the disk's own sync rate of the same run, since the machine may be noisy.
 """
@@ -13,6 +14,7 @@ import tempfile
 import time
 from collections import Counter
 from pathlib import Path
+from typing import Any
 
 import psutil
 
@@ -27,16 +29,19 @@ def main() -> None:
     arguments = argparse.ArgumentParser(description=__doc__)
     arguments.add_argument("--scale", type=float, default=0.1)
     arguments.add_argument("--without-views", action="store_true", help="hold the reader while rows are imported")
+    arguments.add_argument("--resume-at", type=float, default=1.0, help="share of the rows that the first import has")
     arguments.add_argument("--profile", action="store_true", help="sample the writer with py-spy (slows it a little)")
     asked = arguments.parse_args()
     with tempfile.TemporaryDirectory() as scratch:
-        run(Path(scratch), asked.scale, asked.profile, not asked.without_views)
+        run(Path(scratch), asked.scale, asked.profile, not asked.without_views, asked.resume_at)
 
 
-def run(scratch: Path, scale: float, profile: bool, views: bool) -> None:
-    book, data, raw = scratch / "sample.csv", scratch / "data", scratch / "writer.raw"
+def run(scratch: Path, scale: float, profile: bool, views: bool, resume_at: float) -> None:
+    book, begun, data, raw = (scratch / name for name in ("sample.csv", "begun.csv", "data", "writer.raw"))
     with book.open("wb") as out:
         subprocess.run([BIN / "ektp", "sample", "cilegon", "--scale", str(scale)], stdout=out, check=True)
+    rows = book.read_bytes().splitlines(keepends=True)
+    begun.write_bytes(b"".join(rows[: 1 + round(resume_at * (len(rows) - 1))]))
     syncs_per_s = sync_rate(scratch / "sync")
     start = [BIN / "ektp", "up", "--data", data]
     with subprocess.Popen(start, stdout=subprocess.PIPE, text=True) as up, contextlib.ExitStack() as stopping:
@@ -51,7 +56,7 @@ def run(scratch: Path, scale: float, profile: bool, views: bool) -> None:
             command = [BIN / "py-spy", "record", "-p", str(parts["writer"].pid), "-f", "raw", "-o", raw, "-r", "200"]
             spy = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         importing = subprocess.Popen(
-            [BIN / "ektp", "import", book, "--data", data, "--json"], stdout=subprocess.PIPE, text=True
+            [BIN / "ektp", "import", begun, "--data", data, "--json"], stdout=subprocess.PIPE, text=True
         )
         importer = psutil.Process(importing.pid)
         parts["import"], importer_peak, next_told = importer, 0, TOLD_EVERY
@@ -80,13 +85,61 @@ def run(scratch: Path, scale: float, profile: bool, views: bool) -> None:
                 cpu = process.cpu_times()
                 print(f"{name:12} peak {peak_mb(process):4} MB, {cpu.user + cpu.system:6.1f} s of CPU")
         print(f"{'import':12} peak {importer_peak:4} MB")
-        parts["writer"].kill()  # the next one holds no case in memory
-        again = subprocess.run([BIN / "ektp", "import", book, "--data", data, "--json"], stdout=subprocess.PIPE, check=True)
-        known = json.loads(again.stdout)
-        print(f"the same book again, by a new writer: {known['events_already_there'] / known['seconds']:.0f} rows/s")
         parts["reader"].resume()
+        if views:
+            wait_for_views(data)
+        import_again(data, book, resume_at, up.pid)
+        if views:
+            ask_of_all(data, parts["reader"])
     if profile:
         print_profile(raw)
+
+
+def import_again(data: Path, book: Path, resume_at: float, up: int) -> None:
+    """The whole book where only a share was imported, then once more; each by a new writer, with no case in memory."""
+    if resume_at < 1:
+        kill_writer(up)
+        told = ektp(data, "import", book)
+        print(
+            f"resumed at {resume_at:.0%}: {told['events_already_there']} known, {told['events_added']} added"
+            f" in {told['seconds']:.1f} s"
+        )
+    kill_writer(up)
+    known = ektp(data, "import", book)
+    print(f"the same book again, by a new writer: {known['events_already_there'] / known['seconds']:.0f} rows/s")
+
+
+def kill_writer(up: int) -> None:
+    next(part for part in psutil.Process(up).children() if part_name(part) == "writer").kill()
+
+
+def ask_of_all(data: Path, reader: psutil.Process) -> None:
+    """How long rebuilding takes, and questions about another time, once the views have everything."""
+    wait_for_views(data)
+    before_mb = reader.memory_info().rss >> 20
+    for words in (
+        ["rebuild"],
+        ["coverage", "--as-of", "2014-06-30T12:00"],
+        ["sla", "--as-of", "2014-06-30T12:00"],
+        ["replay"],
+    ):
+        began = time.monotonic()
+        ektp(data, *words)
+        print(f"ektp {' '.join(words)}: {time.monotonic() - began:.1f} s")
+    print(f"reader before: {before_mb} MB; peak so far {peak_mb(reader)} MB")
+
+
+def wait_for_views(data: Path) -> None:
+    """Until they hold the whole journal."""
+    while not any(check["says"].endswith(", 0 events behind") for check in ektp(data, "doctor", check=False)["checks"]):
+        time.sleep(1)
+
+
+def ektp(data: Path, *words: object, check: bool = True) -> dict[str, Any]:
+    """What a command answers."""
+    told = subprocess.run([BIN / "ektp", *words, "--data", data, "--json"], stdout=subprocess.PIPE, check=check)
+    document: dict[str, Any] = json.loads(told.stdout)
+    return document
 
 
 def part_name(process: psutil.Process) -> str:

@@ -187,7 +187,7 @@ async def test_of_1000_commands_whose_acknowledgement_is_lost_each_is_done_once(
     server: NatsServer, how: Literal["drop", "cut"]
 ) -> None:
     history = History()
-    waits_s = 0.3 if how == "drop" else 5  # what is lost is waited for; a cut is noticed at once
+    waits_s = 0.8 if how == "drop" else 5  # what is lost is waited for; a cut is noticed at once
     async with lossy_link(server) as (link, url), writing(server, url, request_s=waits_s, append_s=60) as writer:
         link.how, link.to_lose = how, 10_000  # all
         officer = at_handler(writer, server, history)

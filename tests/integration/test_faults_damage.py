@@ -36,7 +36,7 @@ from services.scrub import Scrub
 from tests.damage import Prepared, harm, plan, prepare, signed
 from tests.support import change, connected_writer, stored
 
-TRIALS = int(os.environ.get("EKTP_DAMAGE_TRIALS", "24"))
+TRIALS = int(os.environ.get("EKTP_DAMAGE_TRIALS", "12"))
 SEED = os.environ.get("EKTP_DAMAGE_SEED") or str(SystemRandom().randrange(10**6))
 PLANNED = plan(TRIALS, Random(SEED))
 

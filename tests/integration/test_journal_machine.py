@@ -214,7 +214,7 @@ def unstamped(one: Stored) -> bytes:
     return one.body.rpartition(b',"recordedtime":"')[0] + b"}"
 
 
-EXAMPLES = int(os.environ.get("EKTP_MACHINE_EXAMPLES", "10"))
+EXAMPLES = int(os.environ.get("EKTP_MACHINE_EXAMPLES", "6"))
 pytestmark = pytest.mark.timeout(60 + 10 * EXAMPLES)
 TestJournal = JournalMachine.TestCase
 TestJournal.settings = settings(
