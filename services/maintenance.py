@@ -11,7 +11,7 @@ from faststream.nats import NatsBroker
 
 from events.offices import BACKBONE_ID
 from events.problem import Problem
-from infra.database_beside import is_begun
+from infra.database_beside import begun
 from infra.journal import Journal
 from infra.nats_connection import end
 from projections.rebuild import Progress, rebuild
@@ -59,9 +59,9 @@ class Maintenance:
         self._projections = {projection.NAME: projection for projection in projections}
         self._progress: dict[str, Progress] = {}
         self._tasks: dict[str, asyncio.Task[None]] = {}
-        for name in self._projections:
-            if is_begun(engine, name):
-                self._begin(name)
+        for names in begun(engine):
+            if self._projections.keys() >= set(names):
+                self._begin(names)
 
     async def rebuild(self, ask: AskRebuild) -> dict[str, Any]:
         """Begin to build these views, unless they are being built; how far they are. Raises UnknownProjection,
@@ -69,14 +69,18 @@ class Maintenance:
         names = [ask.projection] if ask.projection else list(self._projections)
         if not set(names) <= self._projections.keys():
             raise UnknownProjection(", ".join(self._projections))
+        ended = [name for name in names if name not in self._tasks or self._tasks[name].done()]
+        if ask.begin and ended:
+            self._begin(ended)
         for name in names:
-            task = self._tasks.get(name)
-            if ask.begin and (task is None or task.done()):
-                self._begin(name)
-            elif task and task.done() and (error := task.exception()):
+            if (task := self._tasks.get(name)) and task.done() and (error := task.exception()):
                 raise RebuildFailed(name, type(error).__name__)
-        known = [self._progress[name] for name in names if name in self._progress]
-        return {"builds": [vars(progress) | {"seconds_left": progress.seconds_left} for progress in known]}
+        known = [(name, self._progress[name]) for name in names if name in self._progress]
+        return {
+            "builds": [
+                {"projection": name} | vars(progress) | {"seconds_left": progress.seconds_left} for name, progress in known
+            ]
+        }
 
     async def retry(self, ask: AskRetry) -> dict[str, Any]:
         """Try again what was set aside."""
@@ -87,11 +91,13 @@ class Maintenance:
         """Leave builds as they are, to be taken up later."""
         await end(*self._tasks.values())
 
-    def _begin(self, name: str) -> None:
-        self._progress[name] = progress = Progress(name, 0, 0)
-        building = rebuild(self._journal, self._engine, self._runner, self._projections[name], progress)
-        self._tasks[name] = asyncio.create_task(building)
-        log.info("rebuilding", projection=name)
+    def _begin(self, names: Sequence[str]) -> None:
+        """One build of all of them."""
+        progress, views = Progress(), [self._projections[name] for name in names]
+        task = asyncio.create_task(rebuild(self._journal, self._engine, self._runner, views, progress))
+        for name in names:
+            self._progress[name], self._tasks[name] = progress, task
+        log.info("rebuilding", projections=names)
 
 
 def serve_maintenance(broker: NatsBroker, maintenance: Maintenance, answers: Answers) -> None:

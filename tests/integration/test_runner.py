@@ -15,7 +15,7 @@ import sqlalchemy as sa
 
 from events.application import Submitted
 from infra.data_folder import DataFolder
-from infra.database_beside import is_begun, open_beside
+from infra.database_beside import begun, open_beside
 from infra.group_commit import GroupCommit
 from infra.journal import Journal, Stored
 from infra.journal_errors import JournalDamaged
@@ -54,14 +54,14 @@ async def build(journal: Journal, engine: sa.Engine) -> None:
     """What it does to be killed over."""
     applied = Applied()
     serving = Runner(journal, engine, Views(engine, [applied]))
-    await rebuild(journal, engine, serving, applied, Progress("applied", 0, 0))
+    await rebuild(journal, engine, serving, [applied], Progress())
 
 
-def nothing_is_beside(engine: sa.Engine, view: Projection) -> bool:
+def nothing_is_beside(engine: sa.Engine) -> bool:
     if engine.dialect.name == "postgresql":
         return sa.inspect(engine).get_schema_names() == ["information_schema", "public"]
     files = Path(str(engine.url.database)).parent.iterdir()
-    return not is_begun(engine, view.NAME) and not [file for file in files if "building" in file.name]
+    return not begun(engine) and not [file for file in files if "building" in file.name]
 
 
 async def until_it_holds(runner: Runner, journal: Journal) -> list[int]:
@@ -237,12 +237,12 @@ class RebuildCases:
         await append(commits, made_up(Random(1), 1_500))
         async with running(journal, engine, status, applied := Applied()) as serving:
             everything = await until_it_holds(serving, journal)
-            for view in (status, applied):
-                await rebuild(journal, engine, serving, view, progress := Progress(view.NAME, 0, 0))
+            for views in ([status], [applied], [status, applied]):
+                await rebuild(journal, engine, serving, views, progress := Progress())
                 assert (progress.done, progress.position, progress.head) == (True, 1_500, 1_500)
                 assert progress.events_per_second > 0
                 assert progress.seconds_left == 0
-                assert nothing_is_beside(engine, view)
+                assert nothing_is_beside(engine)
             assert serving.views.position == 1_500
             assert applied.seqs(engine) == everything
             await append(commits, made_up(Random(2), 100))
@@ -269,7 +269,7 @@ class RebuildCases:
                 db.execute(sa.update(status.CASES).values(office="old"))
             asking = asyncio.create_task(asyncio.to_thread(ask))
             try:
-                await rebuild(journal, engine, serving, status, progress := Progress("status", 0, 0))
+                await rebuild(journal, engine, serving, [status], progress := Progress())
                 while len(answers) < 2 and not asking.done():
                     await asyncio.sleep(0.01)
             finally:
@@ -285,7 +285,7 @@ class RebuildCases:
         async with running(journal, engine, applied := Applied()) as serving:
             more = count(2)
             for _ in range(3):
-                building = asyncio.create_task(rebuild(journal, engine, serving, applied, Progress("applied", 0, 0)))
+                building = asyncio.create_task(rebuild(journal, engine, serving, [applied], Progress()))
                 while not building.done():
                     await append(commits, made_up(Random(next(more)), 50))
                 await building
@@ -301,7 +301,7 @@ class RebuildCases:
         async with running(journal, engine, applied, other) as serving:
             await until_it_holds(serving, journal)
             applied.cannot_take = {5, 9}
-            await rebuild(journal, engine, serving, applied, Progress("applied", 0, 0))
+            await rebuild(journal, engine, serving, [applied], Progress())
             aside = [(row["projection"], row["seq"], row["why"]) for row in serving.views.aside()]
             assert [row for row in aside if row[0] == "applied"] == [
                 ("applied", 5, "ValueError"),
@@ -327,7 +327,7 @@ class RebuildCases:
         async with running(journal, engine, applied := Applied()) as serving:
             everything = await until_it_holds(serving, journal)
             with another_process(build, folder, server.url, engine) as process:
-                beside = open_beside(engine, "applied")
+                beside = open_beside(engine, ["applied"])
                 await asyncio.to_thread(eventually, lambda: len(applied.seqs(beside)) >= 1_000)
                 process.kill()
                 process.join()
@@ -335,7 +335,7 @@ class RebuildCases:
             there = len(applied.seqs(beside))
             beside.dispose()
             assert 1_000 <= there < 9_000
-            assert is_begun(engine, "applied")
+            assert begun(engine) == [["applied"]]
             assert applied.seqs(engine) == everything
             begun_at: list[int] = []
 
@@ -344,14 +344,14 @@ class RebuildCases:
                 return read(journal, after)
 
             monkeypatch.setattr("projections.runner.read", noting)
-            await rebuild(journal, engine, serving, applied, Progress("applied", 0, 0))
+            await rebuild(journal, engine, serving, [applied], Progress())
             assert begun_at == [there]
-            assert nothing_is_beside(engine, applied)
+            assert nothing_is_beside(engine)
             assert applied.seqs(engine) == everything
 
     async def test_nothing_to_read_is_soon_built(self, engine: sa.Engine, journal: Journal, commits: GroupCommit) -> None:
         async with running(journal, engine, applied := Applied()) as serving, asyncio.timeout(5):
-            await rebuild(journal, engine, serving, applied, progress := Progress("applied", 0, 0))
+            await rebuild(journal, engine, serving, [applied], progress := Progress())
             assert progress.done
             await append(commits, made_up(Random(1), 10))
             assert await until_it_holds(serving, journal) == applied.seqs(engine)
@@ -364,7 +364,7 @@ class RebuildCases:
             everything = await until_it_holds(serving, journal)
         async with damaged(server, 1_200) as broken, running(broken, engine, applied) as serving:
             with pytest.raises(JournalDamaged, match="The history of event 1200 is damaged"):
-                await rebuild(broken, engine, serving, applied, progress := Progress("applied", 0, 0))
+                await rebuild(broken, engine, serving, [applied], progress := Progress())
             assert not progress.done
         assert applied.seqs(engine) == everything
 
