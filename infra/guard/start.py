@@ -5,6 +5,7 @@ backbone is halted: it answers questions, and takes no command until `ektp audit
 """
 
 import asyncio
+import signal
 
 import structlog
 
@@ -22,9 +23,9 @@ from infra.guard.salvage import Salvage, salvage
 from infra.guard.viewed import set_broken_views_aside
 from infra.journal import STREAM, Journal
 from infra.journal_errors import JournalRefused
-from infra.nats_configuration import stream_directory
+from infra.nats_configuration import log_file, stream_directory
 from infra.nats_connection import end
-from infra.nats_server import NatsServer
+from infra.nats_server import NatsServer, ServerDidNotStart
 
 log = structlog.get_logger()
 
@@ -89,13 +90,20 @@ def _look(folder: DataFolder) -> Inspection:
 
 
 async def _difference(server: NatsServer, seen: Inspection) -> str:
-    """What the server has otherwise than it was seen in the files; "" when nothing."""
+    """What the server has otherwise than it was seen in the files; "" when nothing.
+
+    Raises ServerDidNotStart where it was killed meanwhile, which says nothing of the files.
+    """
     async with journal_of(server) as journal:
         comparing = asyncio.ensure_future(_compare(journal, seen))
         died = asyncio.ensure_future(server.wait())
         try:
             await asyncio.wait({comparing, died}, return_when=asyncio.FIRST_COMPLETED)
-            return comparing.result() if comparing.done() else "it died"
+            if comparing.done():
+                return comparing.result()
+            if died.result() == -signal.SIGKILL:
+                raise ServerDidNotStart(str(log_file(server.folder)), "it was killed while its journal was compared")
+            return "it died"
         finally:
             await end(comparing, died)
 

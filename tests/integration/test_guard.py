@@ -1,6 +1,9 @@
 """What the disk did to the journal's files while no server ran: put back before a new event is accepted, or halted."""
 
+import asyncio
+import os
 import shutil
+import signal
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -17,8 +20,8 @@ from infra.guard.inspection import inspect, record_good_blocks
 from infra.guard.restore import restore
 from infra.guard.start import start_guarded
 from infra.journal import Journal, Stored
-from infra.nats_configuration import stream_directory
-from infra.nats_server import start
+from infra.nats_configuration import pid_file, stream_directory
+from infra.nats_server import ServerDidNotStart, start
 from infra.tlog.identity import log_signer
 from infra.tlog.writer import LogWriter
 from projections import coverage, positions, sla, status
@@ -185,6 +188,25 @@ async def test_damage_to_what_the_server_keeps_beside_the_events_loses_none(
 @pytest.mark.parametrize("killed", [True, False])
 async def test_a_stop_alone_needs_no_repair(folder: DataFolder, killed: bool) -> None:
     before = await filled(folder, killed)
+    async with opened(folder) as (journal, _):
+        assert await stored(journal) == before
+    assert list(folder.aside.iterdir()) == []
+
+
+async def test_a_server_that_is_killed_while_it_is_compared_says_nothing_of_the_files(
+    folder: DataFolder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = await filled(folder, killed=True)
+
+    async def killing(*_: object) -> str:
+        os.kill(int(pid_file(folder).read_text()), signal.SIGKILL)
+        await asyncio.sleep(60)
+        return ""
+
+    monkeypatch.setattr("infra.guard.start._compare", killing)
+    with pytest.raises(ServerDidNotStart, match="killed while its journal was compared"):
+        await start_guarded(folder)
+    monkeypatch.undo()
     async with opened(folder) as (journal, _):
         assert await stored(journal) == before
     assert list(folder.aside.iterdir()) == []
