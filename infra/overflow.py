@@ -7,6 +7,7 @@ per event and keeps it for a while: with the cases of a whole city in turn that 
 import os
 import pickle
 from collections import OrderedDict
+from contextlib import suppress
 from pathlib import Path
 from tempfile import TemporaryFile
 from typing import Generic, TypeVar
@@ -52,14 +53,19 @@ class Overflowing(Generic[T]):
         self._values[name] = value
         self._values.move_to_end(name)
         if len(self._values) > self._in_memory_max:
-            oldest = self._values.popitem(last=False)
-            record = pickle.dumps(oldest, -1)
-            record = len(record).to_bytes(4, "little") + record
-            if os.pwrite(self._file.fileno(), record, self._end) == len(record):  # else the disk is full: forgotten
-                self._places[hash(oldest[0])] = self._end
-                self._end += len(record)
+            self._overflow(*self._values.popitem(last=False))
 
     def forget(self, name: str) -> None:
         """Harmless where there is none."""
         self._values.pop(name, None)
         self._places.pop(hash(name), None)
+
+    def _overflow(self, name: str, value: T) -> None:
+        """Into the file; where the disk is full it is forgotten, as what the file had of it before is no longer so."""
+        self._places.pop(hash(name), None)
+        record = pickle.dumps((name, value), -1)
+        record = len(record).to_bytes(4, "little") + record
+        with suppress(OSError):
+            if os.pwrite(self._file.fileno(), record, self._end) == len(record):
+                self._places[hash(name)] = self._end
+                self._end += len(record)
