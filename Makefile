@@ -35,7 +35,7 @@ faults: .venv/ready ## the fault tests at full length: 50 kills of each kind, 30
 	EKTP_FAULT_KILLS=50 EKTP_FAULT_PAUSE_S=30 EKTP_MACHINE_EXAMPLES=150 EKTP_DAMAGE_TRIALS=250 $(BIN)/python -m pytest -n 0 --timeout 1800 \
 		tests/integration/test_faults_*.py tests/integration/test_journal_machine.py
 
-bench: .venv/ready ## each beside what it is compared with in the same run: appends, import, views, timers, audit log, HTTP
+bench: .venv/ready ## each beside what it is compared with in the same run: appends, import, views, timers, audit log, HTTP, board
 	$(BIN)/python -m tests.bench.bench_append
 	$(BIN)/python -m tests.bench.bench_recorders
 	$(BIN)/python -m tests.bench.bench_import
