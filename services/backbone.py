@@ -107,7 +107,8 @@ class Backbone:
                 sys.executable,
                 "-P",  # a `json.py` in the user's folder is not ours
                 "-m",
-                f"services.{part}",
+                "services.part",
+                part,
                 *arguments,
                 stdin=DEVNULL,
                 stdout=output,

@@ -1,12 +1,13 @@
-"""The reader: runs the views, answers questions, serves HTTP. `python -m services.reader DIR URL [HTTP_PORT]`."""
+"""The reader: runs the views, answers questions, serves HTTP. `python -m services.part reader DIR URL [HTTP_FD]`."""
 
 import asyncio
 import os
 import signal
 import socket
-import sys
+from collections.abc import Callable, Coroutine
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import structlog
 
@@ -36,7 +37,7 @@ _ARCHIVE_S_MAX = 6.0  # at the end; what is not archived then is at the next sta
 VIEWS = (status, coverage, sla)
 
 
-async def serve(data: Path, url: str, listening: socket.socket | None) -> None:
+async def serve(data: Path, url: str, serve_http: Callable[..., Coroutine[Any, Any, None]] | None) -> None:
     """Follow the journal and answer until SIGTERM; then finish what is under way and end."""
     os.nice(_NICE)
     folder = open_folder(data)
@@ -71,13 +72,11 @@ async def serve(data: Path, url: str, listening: socket.socket | None) -> None:
     scrubbing = asyncio.create_task(scrub.run())
     await service.start()
     cosigning = asyncio.create_task(keep_cosigned(folder))
-    if listening:
-        from services.serving import serve_http  # noqa: PLC0415 (0.4 s of imports that only --http needs)
-
-        serving = asyncio.create_task(serve_http(listening, stop, folder, journal, engine, questions, keystore, feed))
+    if serve_http:
+        serving = asyncio.create_task(serve_http(stop, folder, journal, engine, questions, keystore, feed))
         serving.add_done_callback(ended)
     await stop.wait()
-    if listening:
+    if serve_http:
         await asyncio.wait([serving])
     await answers.finish()
     await service.stop()
@@ -90,8 +89,12 @@ async def serve(data: Path, url: str, listening: socket.socket | None) -> None:
     tracing.stop()
 
 
-if __name__ == "__main__":
+def part(data: str, url: str, http_fd: str = "") -> Coroutine[Any, Any, None]:
+    """What `services.part` runs; `http_fd` is of a listening socket."""
     configure_logs()
     tracing.start("reader")
-    fd = int(sys.argv[3]) if len(sys.argv) > 3 else None
-    asyncio.run(to_the_end(serve(Path(sys.argv[1]), sys.argv[2], socket.socket(fileno=fd) if fd else None)))
+    if not http_fd:
+        return to_the_end(serve(Path(data), url, None))
+    from services.serving import serve_http  # noqa: PLC0415 (0.4 s of imports that only --http needs)
+
+    return to_the_end(serve(Path(data), url, partial(serve_http, socket.socket(fileno=int(http_fd)))))

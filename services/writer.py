@@ -1,13 +1,14 @@
-"""The writer: the one process that appends to a backbone's journal. `python -m services.writer DIR URL [--sla-clock]`."""
+"""The writer: the one process that appends to a journal. `python -m services.part writer DIR URL [--sla-clock]`."""
 
 import asyncio
 import gc
 import signal
-import sys
+from collections.abc import Coroutine
 from datetime import datetime
 from functools import partial
 from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
 import nats.errors
 import orjson
@@ -99,8 +100,9 @@ def _now() -> datetime:
     return datetime.now(CALENDAR_V1.zone)
 
 
-if __name__ == "__main__":
+def part(data: str, url: str, *options: str) -> Coroutine[Any, Any, None]:
+    """What `services.part` runs."""
     configure_logs()
     tracing.start("writer")
     gc.set_threshold(50_000, 20, 50)  # what is held lives long; looking through it at the default pace took a sixth
-    asyncio.run(to_the_end(serve(Path(sys.argv[1]), sys.argv[2], "--sla-clock" in sys.argv[3:])))
+    return to_the_end(serve(Path(data), url, "--sla-clock" in options))

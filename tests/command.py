@@ -112,9 +112,9 @@ class Up:
         return next(word for word in self.ready.split() if word.startswith("http://"))
 
     def part(self, name: str) -> psutil.Process:
-        """The living descendant that is `nats-server`, `services.writer` or `services.reader`."""
+        """The living descendant that is `nats-server`, `writer` or `reader`."""
         parts = psutil.Process(self.process.pid).children(recursive=True)
-        return next(part for part in parts if any(word.endswith(name) for word in part.cmdline()))
+        return next(part for part in parts if any(Path(word).name == name for word in part.cmdline()))
 
     def stop(self, kind: signal.Signals = signal.SIGINT) -> None:
         """Ask it alone to stop; it does, in good order, in time, and leaves nothing running."""

@@ -6,8 +6,9 @@ import typer
 
 from events.nik import Nik
 from services.cli.at_desk import at_desk
-from services.cli.session import Session, ektp_command, instant, minute
+from services.cli.session import Session, ektp_command, minute
 from services.commands import Advance, AnyCommand, Cancel, Command, Correct, Return
+from services.instants import instant
 from services.questions import AskFind, AskStatus
 from services.refusals import NothingCorrected
 

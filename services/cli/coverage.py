@@ -11,7 +11,8 @@ from events.problem import Lang, Problem
 from services.against import Table, disagreements, read_table
 from services.cli.at_desk import at_desk
 from services.cli.cases import AsOfOption, AsRecordedOption, Office
-from services.cli.session import Session, ektp_command, instant, minute
+from services.cli.session import Session, ektp_command, minute
+from services.instants import instant
 from services.questions import AskCoverage, AskDesk
 
 EXIT_DISAGREES = 3

@@ -31,9 +31,10 @@ from services.cli.book_import import import_book
 from services.cli.cases import status_text
 from services.cli.doctor import compare_views, examine
 from services.cli.doctor import scrub as read_everything
-from services.cli.session import Session, ektp_command, instant
+from services.cli.session import Session, ektp_command
 from services.commands import Advance, Command
 from services.desk import Desk, Told
+from services.instants import instant
 from services.questions import AskStatus
 from services.tokens import first_tokens
 

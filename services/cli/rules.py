@@ -12,7 +12,8 @@ import typer
 from events.rules import in_force
 from services.cli.at_desk import at_desk
 from services.cli.cases import Actor, At, Key
-from services.cli.session import Session, ektp_command, instant, minute
+from services.cli.session import Session, ektp_command, minute
+from services.instants import instant
 from services.outage import OutageBegin, OutageEnd
 from services.rules import InvalidCalendar, InvalidStandard, SetRule
 from services.rules_in_force import stored_rulebook

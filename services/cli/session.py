@@ -11,7 +11,6 @@ import sys
 import traceback
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
-from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, cast
 
@@ -20,7 +19,6 @@ import typer
 from pydantic import ValidationError
 from typer.core import TyperCommand
 
-from events.calendar import CALENDAR_V1
 from events.problem import Lang, Problem
 from infra.logs import configure_logs
 from infra.nats_connection import to_the_end
@@ -33,15 +31,6 @@ Data = Annotated[Path, typer.Option("--data", envvar="EKTP_DATA", help="The data
 Json = Annotated[bool, typer.Option("--json", help="One JSON document on stdout, whatever happens.")]
 Language = Annotated[str, typer.Option("--lang", envvar="EKTP_LANG", help="id or en.")]
 _COMMON = {"data": (Data, Path("data")), "json": (Json, False), "lang": (Language, "id")}
-
-
-@dataclass(eq=False)
-class InvalidInstant(Problem):
-    """Not an instant. What was typed is not shown: it may be a name that slipped out of its quotes."""
-
-    code: ClassVar[str] = "invalid_instant"
-    sentence_id: ClassVar[str] = "Ini bukan waktu. Tulis seperti 2026-11-24T09:30 (waktu Jakarta) atau dengan +07:00."
-    sentence_en: ClassVar[str] = "This is not an instant. Write it as 2026-11-24T09:30 (Jakarta time) or with +07:00."
 
 
 @dataclass(eq=False)
@@ -88,17 +77,6 @@ class Session:
         """The answer for a person."""
         if not self.json:
             print(text_id if self.lang == "id" else text_en, flush=True)
-
-
-def instant(text: str | None) -> datetime | None:
-    """ISO 8601; without an offset it is Jakarta time. Raises InvalidInstant."""
-    if text is None:
-        return None
-    try:
-        read = datetime.fromisoformat(text)
-    except ValueError:
-        raise InvalidInstant from None
-    return read.replace(tzinfo=CALENDAR_V1.zone) if read.tzinfo is None else read
 
 
 def minute(instant: str) -> str:

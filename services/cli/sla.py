@@ -9,7 +9,8 @@ from events.offices import OFFICES
 from events.problem import Lang
 from services.cli.at_desk import at_desk
 from services.cli.cases import AsOfOption, AsRecordedOption, Office
-from services.cli.session import Session, ektp_command, instant, minute
+from services.cli.session import Session, ektp_command, minute
+from services.instants import instant
 from services.questions import SLA_LISTS as LISTS
 from services.questions import AskRest, AskSla
 

@@ -13,7 +13,7 @@ from sse_starlette import EventSourceResponse, ServerSentEvent
 from events.offices import office as known_office
 from events.standard import STANDARD_V1
 from services.access import Caller, requires
-from services.cli.session import InvalidInstant, instant
+from services.instants import InvalidInstant, instant
 from services.web.board import LISTED_MAX, Board, threats
 from services.web.charts import ROW_HEIGHT, WIDTH, ageing
 from services.web.live import Live

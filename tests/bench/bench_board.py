@@ -41,7 +41,7 @@ from tests.command import Up, running
 from tests.over_http import tokens_for
 
 CHUNKS_PER_S = 10
-PARTS = ("nats-server", "services.writer", "services.reader")
+PARTS = ("nats-server", "writer", "reader")
 PLACES = list(OFFICES)
 OLDEST_DAYS = 120
 _numbers = count(1)
@@ -110,9 +110,7 @@ async def measure(up: Up, token: str, chromium: str, cases: int, rate: int, seco
             acknowledged += await feed(client, rate, seconds / 2)
             took = time.monotonic() - began
             shares = {name: (cpu_s(up)[name] - used[name]) / took for name in PARTS}
-            print(
-                ", ".join(f"{name.removeprefix('services.')} {share:.0%}" for name, share in shares.items()), "of one core"
-            )
+            print(", ".join(f"{name} {share:.0%}" for name, share in shares.items()), "of one core")
             print(f"page in the {part}: {await memory(devtools)}", flush=True)
         print(f"events: {(acknowledged[-1][0] - first) / seconds:.0f}/s")
         await tell_delays(page, acknowledged)

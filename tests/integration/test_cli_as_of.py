@@ -9,8 +9,8 @@ from typing import Any, NamedTuple
 import pytest
 
 from infra.data_folder import open_folder
-from services.cli.session import instant
 from services.desk import Desk, Told
+from services.instants import instant
 from services.questions import AskStatus
 from tests.command import Up, answered, begin, ektp, running, somebody, submission
 

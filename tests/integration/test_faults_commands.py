@@ -131,7 +131,7 @@ async def assert_each_is_done_once(journal: Journal, history: History) -> None:
 
 async def test_commands_outlive_what_is_killed_under_them(tmp_path: Path) -> None:
     history, serials = History(), count(1)
-    victims = ["nats-server", "services.writer"] * (KILLS // 2)
+    victims = ["nats-server", "writer"] * (KILLS // 2)
     random.shuffle(victims)
     for first in range(0, KILLS, KILLS_OF_A_LIFE):
         with running(tmp_path / "data") as up:

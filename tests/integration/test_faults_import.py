@@ -92,7 +92,7 @@ def assert_it_is_all_there_already(data: Path, book: Book) -> None:
     assert (again["events_added"], again["events_already_there"], again["rows_rejected"]) == (0, len(book.rows), 0)
 
 
-@pytest.mark.parametrize("victim", ["nats-server", "services.writer", "ektp"])
+@pytest.mark.parametrize("victim", ["nats-server", "writer", "ektp"])
 def test_an_import_outlives_what_is_killed_under_it(tmp_path: Path, book: Book, victim: str) -> None:
     data = tmp_path / "data"
     with ExitStack() as stack:
@@ -165,7 +165,7 @@ def test_a_rejected_case_stays_rejected_when_the_writer_that_rejected_it_is_kill
             writing.write("".join(row("recorded", "3 09:00", case=f"Y/{number}") for number in range(2_000)))
             writing.flush()
             assert eventually(lambda: head(up.data) == 2)
-            up.part("services.writer").kill()
+            up.part("writer").kill()
             writing.write(row("queued", "4 09:00"))
         imported = answered(importing)
         assert imported.document["events_added"] == 1

@@ -70,7 +70,7 @@ def test_what_cannot_be_put_back_halts_and_is_told_everywhere_until_it_is_restor
     up = start_up(data)
     receipts, folder = submit(data, 2), open_folder(data)
     eventually(lambda: is_logged(folder, 4))
-    up.part("services.reader").send_signal(signal.SIGSTOP)  # nothing is archived from here on
+    up.part("reader").send_signal(signal.SIGSTOP)  # nothing is archived from here on
     submit(data, 2)
     up.kill()
     eventually(lambda: not running_on(data))

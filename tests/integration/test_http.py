@@ -44,7 +44,7 @@ def test_http_tells_that_it_lives_that_it_is_ready_and_what_it_counts(up: Up) ->
 
 
 def test_readyz_says_why_it_is_not_ready(up: Up) -> None:
-    writer = up.part("services.writer")
+    writer = up.part("writer")
     writer.suspend()
     try:
         ready = httpx.get(f"{up.http}/readyz", timeout=20)

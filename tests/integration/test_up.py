@@ -77,7 +77,7 @@ def test_a_stop_before_it_is_ready_leaves_nothing_running(tmp_path: Path) -> Non
 def test_kill_9_takes_server_writer_and_reader_with_it_and_the_next_start_works(tmp_path: Path) -> None:
     up = start_up(tmp_path / "data")
     receipt = ektp(up.data, *submission()).document["receipt"]
-    parts = [up.part(name) for name in ("nats-server", "services.writer", "services.reader")]
+    parts = [up.part(name) for name in ("nats-server", "writer", "reader")]
     up.kill()
     _, alive = psutil.wait_procs(parts, timeout=5)
     assert alive == []
@@ -96,7 +96,7 @@ def test_a_killed_server_comes_back_on_its_port_and_commands_go_on(up: Up) -> No
     assert up.part("nats-server").pid != first.pid
 
 
-@pytest.mark.parametrize("part", ["services.writer", "services.reader"])
+@pytest.mark.parametrize("part", ["writer", "reader"])
 def test_a_killed_part_is_started_again_and_what_was_asked_meanwhile_is_done_once(up: Up, part: str) -> None:
     before, first = head(up.data), up.part(part)
     first.kill()
