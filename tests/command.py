@@ -26,6 +26,7 @@ from infra.journal import Journal
 from infra.journal_reader import read
 from infra.nats_connection import connect
 from infra.nats_leftover import die_with_parent
+from tests.zygote import Call
 
 T = TypeVar("T")
 EKTP = Path(sys.executable).with_name("ektp")
@@ -65,28 +66,21 @@ def ektp(data: Path, *words: object, json: bool = True, lang: str = "en", **envi
     return answered(begin(data, *words, json=json, lang=lang, **environment), json=json)
 
 
-def begin(data: Path, *words: object, json: bool = True, lang: str = "en", **environment: str) -> subprocess.Popen[str]:
+def begin(data: Path, *words: object, json: bool = True, lang: str = "en", **environment: str) -> Call:
     """Call `ektp` and go on; `answered` waits for it."""
     typed = [str(word) for word in words]
     PERSONAL.update(value for option, value in pairwise(typed) if option in {"--nik", "--name"} and value.strip())
     command = [str(EKTP), *typed, "--data", str(data), "--lang", lang, *(["--json"] if json else [])]
-    return subprocess.Popen(
-        command,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        env=os.environ | environment,
-        preexec_fn=die_with_parent(),  # noqa: PLW1509 (no threads here) - a test that fails leaves nothing running either
-    )
+    return Call(command, os.environ | environment)
 
 
-def answered(process: subprocess.Popen[str], json: bool = True, timeout_s: float = 90) -> Answer:
+def answered(call: Call, json: bool = True, timeout_s: float = 90) -> Answer:
     """The answer of a call that was begun."""
-    stdout, stderr = process.communicate(timeout=timeout_s)
+    stdout, stderr = call.communicate(timeout_s)
     assert "Traceback" not in stdout + stderr, stderr
     shown = [word for word in PERSONAL if word in stdout + stderr]
-    assert not shown, f"{process.args!r} shows {shown}"
-    return Answer(process.returncode, _document(stdout) if json else {}, stdout, stderr)
+    assert not shown, f"{call.args!r} shows {shown}"
+    return Answer(call.returncode, _document(stdout) if json else {}, stdout, stderr)
 
 
 def _document(stdout: str) -> dict[str, Any]:
