@@ -5,9 +5,10 @@ Instants are stored as microseconds since 1970 UTC.
 
 import os
 import sqlite3
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from functools import cache
+from operator import itemgetter
 from pathlib import Path
 from typing import Any, Literal
 
@@ -17,7 +18,6 @@ from sqlalchemy.pool import StaticPool
 
 URL_VARIABLE = "EKTP_DATABASE_URL"  # such as postgresql+psycopg://user@host/database
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_MICROSECOND = timedelta(microseconds=1)
 _SCRATCH_CACHE_KIB = 64 * 1024
 Rows = Sequence[Mapping[str, Any]]
 
@@ -83,14 +83,14 @@ def run_many(db: sa.Connection, statement: sa.Insert | sa.Update | sa.Delete, ro
     SQLAlchemy's own way takes three times as long as SQLite.
     """
     if rows:
-        sql, order = _compiled(statement, db.dialect.name)
-        values = [tuple([row[name] for name in order]) for row in rows] if order else [dict(row) for row in rows]
-        db.exec_driver_sql(sql, values)
+        sql, values = _compiled(statement, db.dialect.name)
+        db.exec_driver_sql(sql, list(map(values, rows)))
 
 
 def micros(instant: datetime) -> int:
     """Microseconds since 1970 UTC."""
-    return (instant - _EPOCH) // _MICROSECOND
+    since = instant - _EPOCH
+    return (since.days * 86_400 + since.seconds) * 1_000_000 + since.microseconds  # half the time of // timedelta
 
 
 def instant(micros: int) -> datetime:
@@ -112,8 +112,10 @@ def _insert(table: sa.Table, dialect: str, existing: Literal["overwrite", "keep"
 
 
 @cache
-def _compiled(statement: sa.Insert | sa.Update | sa.Delete, dialect: str) -> tuple[str, Sequence[str]]:
-    """The driver's SQL, and the order of its values (empty: by name)."""
+def _compiled(statement: sa.Insert | sa.Update | sa.Delete, dialect: str) -> tuple[str, Callable[[Mapping[str, Any]], Any]]:
+    """The driver's SQL, and what makes its parameters of a row."""
     spoken: Any = postgresql.psycopg if dialect == "postgresql" else sqlite.pysqlite
     compiled = statement.compile(dialect=spoken.dialect())
-    return str(compiled), compiled.positiontup or ()
+    if not (order := compiled.positiontup):
+        return str(compiled), dict
+    return str(compiled), itemgetter(*order) if len(order) > 1 else lambda row: (row[order[0]],)

@@ -1,9 +1,8 @@
 """Reading the journal in order, from any position, to its head or on and on.
 
 An ephemeral pull consumer without acknowledgements, made afresh on any doubt: the reader's own position is the only
-record of progress. Requests are sent ahead and answered into one inbox with a callback, which is three times as fast as
-nats-py's `fetch()`. A hole, or messages that the server counts but never sends, stop the reader: nats-server#8632 skips
-damaged records silently.
+record of progress. Requests are sent ahead and answered into one inbox. A hole, or messages that the server counts but
+never sends, stop the reader: nats-server#8632 skips damaged records silently.
 """
 
 import asyncio
@@ -16,10 +15,10 @@ import nats.errors
 import orjson
 import structlog
 from nats.aio.msg import Msg
-from nats.aio.subscription import Subscription
 
 from infra.journal import Journal, Stored
 from infra.journal_errors import JournalBusy, JournalDamaged
+from infra.nats_client import Headers
 
 log = structlog.get_logger()
 
@@ -77,7 +76,7 @@ async def _consume(journal: Journal, after: int) -> AsyncGenerator[list[Stored],
         f"CONSUMER.CREATE.{journal.stream}.{name}", {"stream_name": journal.stream, "config": config}
     )
     inbox = _Inbox(journal, name, consumer["num_pending"])
-    subscription: Subscription = await journal.connection.subscribe(inbox.subject, cb=inbox.take)
+    subscription = await journal.connection.tap(inbox.subject, inbox.take, inbox.remark)
     try:
         await inbox.ask()
         while True:
@@ -113,21 +112,23 @@ class _Inbox:
             self._asked += BATCH_MAX
             await self._connection.publish(self._next_subject, _REQUEST, reply=self.subject)
 
-    async def take(self, message: Msg) -> None:
-        """One message, or one of the server's remarks."""
-        if message.reply:  # $JS.ACK.<stream>.<consumer>.<delivered>.<stream seq>.<consumer seq>.<time>.<pending>
-            tokens = message.reply.split(".")
-            self._messages.append(Stored(int(tokens[5]), message.subject, message.data, message.headers))
-            self.pending = int(tokens[8])
-            self._asked -= 1
-        else:
-            headers = message.headers or {}
-            status = headers.get("Status")
-            if status == "408":  # the request ran out
-                self._asked -= int(headers.get("Nats-Pending-Messages", 0))
-                await self.ask()
-            elif status != "100":  # 100: heartbeat
-                self._stale = f"{status} {headers.get('Description', '')}"
+    def take(self, subject: bytes, reply: bytes, body: bytes, headers: bytes) -> None:
+        """One message; `reply`: $JS.ACK.<stream>.<consumer>.<delivered>.<stream seq>.<consumer seq>.<time>.<pending>."""
+        tokens = reply.split(b".")
+        self._messages.append(Stored(int(tokens[5]), subject.decode(), body, Headers(headers) if headers else None))
+        self.pending = int(tokens[8])
+        self._asked -= 1
+        self._arrived.set()
+
+    async def remark(self, message: Msg) -> None:
+        """One of the server's remarks on a request."""
+        headers = message.headers or {}
+        status = headers.get("Status")
+        if status == "408":  # the request ran out
+            self._asked -= int(headers.get("Nats-Pending-Messages", 0))
+            await self.ask()
+        elif status != "100":  # 100: heartbeat
+            self._stale = f"{status} {headers.get('Description', '')}"
         self._arrived.set()
 
     async def next_batch(self) -> list[Stored]:

@@ -4,11 +4,37 @@
 """
 
 import asyncio
-from collections.abc import Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
 from typing import Any
 
 import nats.errors
 from nats.aio.client import Client
+from nats.aio.msg import Msg
+from nats.aio.subscription import Subscription
+
+_VERSION_LINE = b"NATS/1.0\r\n"
+Tap = Callable[[bytes, bytes, bytes, bytes], None]  # subject, reply subject, body, headers as they came
+
+
+class Headers(Mapping[str, str]):
+    """A message's headers, read once somebody looks: most who read the journal never do."""
+
+    __slots__ = ("_raw",)
+
+    def __init__(self, raw: bytes) -> None:
+        self._raw = raw
+
+    def _all(self) -> dict[str, str]:
+        return QuickClient._parse_header_lines(self._raw[len(_VERSION_LINE) :])
+
+    def __getitem__(self, name: str) -> str:
+        return self._all()[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._all())
+
+    def __len__(self) -> int:
+        return len(self._all())
 
 
 class QuickClient(Client):
@@ -17,12 +43,34 @@ class QuickClient(Client):
     def __init__(self) -> None:
         super().__init__()
         self.expecting: set[asyncio.Future[Any]] = set()  # answers that come by another way than `request`
+        self._taps: dict[int, Tap] = {}  # by subscription
 
     def link_broke(self) -> None:
         """Whoever waits for an answer gets StaleConnectionError at once: nats-py would let them wait out their time."""
         for waiting in (*self._resp_map.values(), *self.expecting):
             if not waiting.done():
                 waiting.set_exception(nats.errors.StaleConnectionError())
+
+    async def tap(self, subject: str, tap: Tap, others: Callable[[Msg], Awaitable[None]]) -> Subscription:
+        """As `subscribe`, but what streams send, messages with a reply subject, goes to `tap` as it arrives.
+
+        nats-py makes a Msg of each, reads its headers, queues it and wakes a task: half of the work of reading.
+        """
+        subscription: Subscription = await self.subscribe(subject, cb=others)
+        self._taps[subscription._id] = tap
+        return subscription
+
+    async def _process_msg(self, sid: int, subject: bytes, reply: bytes, data: bytes, headers: bytes) -> None:
+        if reply and (tap := self._taps.get(sid)):
+            self.stats["in_msgs"] += 1
+            self.stats["in_bytes"] += len(data)
+            tap(subject, reply, data, headers or b"")  # nats-py: None without any
+        else:
+            await super()._process_msg(sid, subject, reply, data, headers)
+
+    def _remove_sub(self, sid: int, max_msgs: int = 0) -> None:
+        self._taps.pop(sid, None)
+        super()._remove_sub(sid, max_msgs)
 
     @staticmethod
     def _parse_header_lines(raw: bytes) -> dict[str, str]:

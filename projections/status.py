@@ -88,9 +88,9 @@ class CaseStatus:
 
 
 def apply(db: sa.Connection, events: Sequence[Event]) -> None:
-    """Change the rows for these events. An event that a case has seen already changes nothing."""
-    new: dict[str, dict[str, Any]] = {}  # by case, as the rest
-    moved: dict[str, dict[str, Any]] = {}
+    """Change the rows for these events, which follow upon the view's position. The same ones once more change nothing."""
+    new: dict[str, dict[str, Any]] = {}  # by case
+    last: dict[str, Event] = {}  # by case: the event that brought it where it is
     history: list[dict[str, Any]] = []
     for event in events:
         fact, case = event.fact, event.entity_id
@@ -98,19 +98,12 @@ def apply(db: sa.Connection, events: Sequence[Event]) -> None:
             continue
         history.append(_history_row(event))
         if isinstance(fact, Corrected):
-            _write(db, new, moved, history)
+            _write(db, new, last, history)
             _correct(db, event, fact)
             continue
-        move = {
-            "moved": case,
-            "stage": stage_reached(fact),
-            "stage_event": event.id,
-            "since": micros(event.occurred),
-            "seq": event.seq,
-            "version": event.version,
-        }
+        last[case] = event
         if isinstance(fact, Submitted):
-            new[case] = move | {
+            new[case] = {
                 "case": case,
                 "receipt": fact.receipt,
                 "office": event.place,
@@ -118,21 +111,28 @@ def apply(db: sa.Connection, events: Sequence[Event]) -> None:
                 "resident": fact.resident,
                 "promised": micros(fact.promised),
             }
-        elif case in new:
-            new[case].update(move)
-        else:
-            moved[case] = move
-    _write(db, new, moved, history)
+    _write(db, new, last, history)
 
 
-def _write(
-    db: sa.Connection, new: dict[str, dict[str, Any]], moved: dict[str, dict[str, Any]], history: list[dict[str, Any]]
-) -> None:
-    insert_new(db, CASES, list(new.values()))
+def _write(db: sa.Connection, new: dict[str, dict[str, Any]], last: dict[str, Event], history: list[dict[str, Any]]) -> None:
+    moved = {case: _move(event) for case, event in last.items()}
+    insert_new(db, CASES, [row | moved.pop(case) for case, row in new.items()])
     run_many(db, _MOVE, list(moved.values()))
     insert_new(db, HISTORY, history)
-    for written in (new, moved, history):
+    for written in (new, last, history):
         written.clear()
+
+
+def _move(event: Event) -> dict[str, Any]:
+    """Where an event brings its case."""
+    return {
+        "moved": event.entity_id,
+        "stage": stage_reached(event.fact),
+        "stage_event": event.id,
+        "since": micros(event.occurred),
+        "seq": event.seq,
+        "version": event.version,
+    }
 
 
 def status(db: sa.Connection, receipt: str) -> CaseStatus | None:

@@ -1,7 +1,6 @@
 """The writer: the one process that appends to a journal. `python -m services.part writer DIR URL [--sla-clock]`."""
 
 import asyncio
-import gc
 import signal
 from collections.abc import Coroutine
 from datetime import datetime
@@ -104,5 +103,4 @@ def part(data: str, url: str, *options: str) -> Coroutine[Any, Any, None]:
     """What `services.part` runs."""
     configure_logs()
     tracing.start("writer")
-    gc.set_threshold(50_000, 20, 50)  # what is held lives long; looking through it at the default pace took a sixth
     return to_the_end(serve(Path(data), url, "--sla-clock" in options))

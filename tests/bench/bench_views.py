@@ -42,6 +42,7 @@ from projections import as_of, status
 from projections.rebuild import Progress, rebuild
 from projections.runner import Runner
 from projections.views import Views
+from services.part import quiet_collector
 from services.reader import VIEWS
 from services.register.sample import cilegon
 from tests.bench.bench_import import sync_rate
@@ -59,7 +60,9 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as scratch:
         peer = peer_rate()
         print(f"eventsourcing's runner on PostgreSQL: {peer:.0f} events/s")
-        asyncio.run(to_the_end(measure(Path(scratch), asked.scale, peer)))
+        with quiet_collector():  # as in the reader
+            work = to_the_end(measure(Path(scratch), asked.scale, peer))
+        asyncio.run(work)
 
 
 async def measure(scratch: Path, scale: float, peer: float) -> None:

@@ -90,13 +90,13 @@ async def test_requests_run_out_and_are_asked_again_while_it_is_slow_and_while_i
 ) -> None:
     short = {"batch": BATCH_MAX, "expires": 100_000_000, "idle_heartbeat": 50_000_000}  # as the real ones in half a minute
     monkeypatch.setattr(journal_reader, "_REQUEST", orjson.dumps(short))
-    take, remarks = journal_reader._Inbox.take, list[str]()
+    remark, remarks = journal_reader._Inbox.remark, list[str]()
 
     async def listening(inbox: journal_reader._Inbox, message: Msg) -> None:
         remarks.extend(filter(None, [(message.headers or {}).get("Status")]))
-        await take(inbox, message)
+        await remark(inbox, message)
 
-    monkeypatch.setattr(journal_reader._Inbox, "take", listening)
+    monkeypatch.setattr(journal_reader._Inbox, "remark", listening)
     await fill(commits, 6_000)
     positions: list[int] = []
     async with aclosing(read(journal, 0)) as batches, asyncio.timeout(10):
