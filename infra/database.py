@@ -3,6 +3,7 @@
 Instants are stored as microseconds since 1970 UTC.
 """
 
+import itertools
 import os
 import sqlite3
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -15,10 +16,12 @@ from typing import Any, Literal
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.pool import StaticPool
+from sqlalchemy.schema import CreateIndex, CreateTable
 
 URL_VARIABLE = "EKTP_DATABASE_URL"  # such as postgresql+psycopg://user@host/database
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_SCRATCH_CACHE_KIB = 64 * 1024
+_CACHE_KIB, _LOG_PAGES = 64 * 1024, 16_000  # a city's views spread wide: with SQLite's own, pages go to and fro
+POSITION = sa.BigInteger().with_variant(sa.Integer, "sqlite")  # as a key: there an Integer has 64 bits, and needs no index
 Rows = Sequence[Mapping[str, Any]]
 
 
@@ -41,6 +44,8 @@ def open_sqlite(path: Path) -> sa.Engine:
         connection.execute("pragma journal_mode=wal")
         connection.execute("pragma synchronous=full")  # a position is on disk when it is told
         connection.execute("pragma busy_timeout=10000")
+        connection.execute(f"pragma cache_size=-{_CACHE_KIB}")
+        connection.execute(f"pragma wal_autocheckpoint={_LOG_PAGES}")
 
     return engine
 
@@ -52,19 +57,27 @@ def scratch_database() -> sa.Engine:
         connection = sqlite3.connect("", check_same_thread=False)
         connection.execute("pragma synchronous=off")
         connection.execute("pragma journal_mode=memory")
-        connection.execute(f"pragma cache_size=-{_SCRATCH_CACHE_KIB}")
+        connection.execute(f"pragma cache_size=-{_CACHE_KIB}")
         return connection
 
     return sa.create_engine("sqlite://", creator=connect, poolclass=StaticPool)
 
 
-def create_tables(engine: sa.Engine, tables: Iterable[sa.MetaData]) -> None:
-    """Make those that are missing; several processes may do so at once."""
+def create_tables(engine: sa.Engine, tables: Iterable[sa.MetaData], *, indexes: bool = True) -> None:
+    """Make those that are missing; several processes may do so at once. Without `indexes` much is written in half the time,
+    and create_indexes follows; one that writing needs has `info={"always": True}`."""
     lock = "select pg_advisory_xact_lock(0)" if engine.dialect.name == "postgresql" else "begin immediate"
     with engine.begin() as db:
         db.exec_driver_sql(lock)
-        for some in tables:
-            some.create_all(db)
+        for table in itertools.chain.from_iterable(some.sorted_tables for some in tables):
+            db.execute(CreateTable(table, if_not_exists=True))
+            create_indexes(db, [index for index in table.indexes if indexes or index.info.get("always")])
+
+
+def create_indexes(db: sa.Connection, indexes: Iterable[sa.Index]) -> None:
+    """Make those that are missing."""
+    for index in indexes:
+        db.execute(CreateIndex(index, if_not_exists=True))
 
 
 def upsert(db: sa.Connection, table: sa.Table, rows: Rows) -> None:

@@ -1,7 +1,7 @@
 """A second database beside the views' own, in which views are built anew, and the exchange when they are ready.
 
-SQLite: a file beside the file, its tables copied over. PostgreSQL: a schema, its tables moved over. Both in one
-transaction, so that a question sees the old rows or the new ones and never a part.
+SQLite: a file beside the file, its tables copied over. PostgreSQL: a schema, its tables moved over. Indexes are made then.
+All in one transaction, so that a question sees the old rows or the new ones and never a part.
 """
 
 from collections.abc import Callable, Sequence
@@ -10,7 +10,7 @@ from pathlib import Path
 import sqlalchemy as sa
 from sqlalchemy.schema import CreateTable
 
-from infra.database import open_sqlite
+from infra.database import create_indexes, open_sqlite
 
 _BUILDING, _BESIDE = "building_", ".building.sqlite"  # before the name of a schema, at the end of a file's
 _AND = "__"  # between the views of one build
@@ -45,6 +45,7 @@ def take_over(
             for table in tables:
                 db.exec_driver_sql(f'drop table "{table.name}"')
                 db.exec_driver_sql(f'alter table "{_schema(views)}"."{table.name}" set schema "{here}"')
+                create_indexes(db, table.indexes)
             and_then(db)
             db.execute(sa.schema.DropSchema(_schema(views), cascade=True))
         return
@@ -59,8 +60,7 @@ def take_over(
                     table.drop(db)
                     db.execute(CreateTable(table))
                     db.execute(table.insert().from_select([column.name for column in table.columns], sa.select(built)))
-                    for index in table.indexes:
-                        index.create(db)
+                    create_indexes(db, table.indexes)
                 and_then(db)
         finally:
             db.exec_driver_sql("detach database beside")

@@ -23,7 +23,7 @@ from infra.nats_client import Headers
 log = structlog.get_logger()
 
 BATCH_MAX = 1_000
-_AHEAD_MAX = 8 * BATCH_MAX  # messages asked for and not yet handed on: bounds the memory, and a batch handed on
+_AHEAD_MAX = 16 * BATCH_MAX  # messages asked for and not yet handed on: bounds the memory, and a batch handed on
 _REQUEST = orjson.dumps({"batch": BATCH_MAX, "expires": 30_000_000_000, "idle_heartbeat": 1_000_000_000})
 _SILENCE_MAX_S = 3.0  # the server sends a heartbeat each second while a request is open
 

@@ -13,7 +13,7 @@ import sqlalchemy as sa
 from events.application import Corrected
 from events.envelope import Event, decode, subject
 from events.offices import BACKBONE_ID
-from infra.database import scratch_database
+from infra.database import create_indexes, create_tables, scratch_database
 from infra.journal import Journal, Stored
 from infra.journal_reader import read
 from projections import status
@@ -40,13 +40,16 @@ async def fold(
     with live.connect() as db:
         corrected = status.corrections(db, as_recorded)
     scratch = scratch_database()
-    projection.TABLES.create_all(scratch)
+    create_tables(scratch, [projection.TABLES], indexes=False)
     about = (subject(office, "", "")[:-1], subject(BACKBONE_ID, "", "")[:-1]) if office else "ektp."
     async with aclosing(read(journal, 0, until_seq)) as batches:
         async for batch in batches:
             wanted = [one for one in batch if one.subject.startswith(about) and not one.subject.startswith(_CLAIMS)]
             if await asyncio.to_thread(_apply, scratch, projection, wanted, corrected, as_of, as_recorded):
                 break
+    with scratch.begin() as db:
+        for table in projection.TABLES.sorted_tables:
+            await asyncio.to_thread(create_indexes, db, table.indexes)
     return scratch
 
 

@@ -106,7 +106,8 @@ def pressing(db: sa.Connection, offices: Sequence[str], at: datetime, runs_max: 
 
 def _candidates(db: sa.Connection, offices: Sequence[str], at: datetime) -> tuple[list[Any], bool]:
     """Open cases that may be of interest, and whether some were left out: those of which something must be told next, as
-    what is at risk has yet to be told of; and the last that were broken or, never judged as they are old, moved."""
+    what is at risk has yet to be told of; the last that were broken or, never judged as they are old, moved; and, where `at`
+    is past, those with something broken and something not yet due, which was recorded so late that nothing is told."""
     case, now = sla.CASES.c, micros(at)
     here = case.office.in_(offices) & sla.IS_OPEN
     at_risk = (case.look_from <= now) & (case.look_until > now) & case.next_at.is_not(None)
@@ -114,6 +115,7 @@ def _candidates(db: sa.Connection, offices: Sequence[str], at: datetime) -> tupl
     kinds = (
         sa.select(sla.CASES).where(here, at_risk).order_by(case.next_at),
         sa.select(sla.CASES).where(here, breached).order_by(sla.LAST_DUE.desc()),
+        sa.select(sla.CASES).where(here, sla.UNTOLD, case.look_from <= now, case.look_until > now),
     )
     found = [db.execute(kind.limit(JUDGED_MAX)).all() for kind in kinds]
     return [row for rows in found for row in rows], any(len(rows) == JUDGED_MAX for rows in found)

@@ -74,7 +74,7 @@ async def compare(journal: Journal, live: sa.Engine, projections: Sequence[Proje
 
 
 async def _fold(journal: Journal, scratch: sa.Engine, projections: Sequence[Projection], until: int) -> None:
-    views = Views(scratch, projections)
+    views = Views(scratch, projections, indexes=False)
     async with aclosing(read(journal, views.position, until)) as batches:
         async for batch in batches:
             await asyncio.to_thread(views.apply, batch)

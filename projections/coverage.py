@@ -11,15 +11,14 @@ import sqlalchemy as sa
 
 from events.application import Corrected, Printed, Recorded, Submitted
 from events.envelope import Event
-from infra.database import insert_new, micros, upsert
+from infra.database import POSITION, insert_new, micros, upsert
 
 NAME, VERSION = "coverage", 1
 TABLES = sa.MetaData()
 
 
 def _table(name: str, *columns: sa.Column[str] | sa.Column[int]) -> sa.Table:
-    number = sa.BigInteger().with_variant(sa.Integer, "sqlite")  # there an Integer has 64 bits, and the row needs no index
-    return sa.Table(f"coverage_{name}_v{VERSION}", TABLES, sa.Column("seq", number, primary_key=True), *columns)
+    return sa.Table(f"coverage_{name}_v{VERSION}", TABLES, sa.Column("seq", POSITION, primary_key=True), *columns)
 
 
 CASES = _table("cases", sa.Column("case", sa.String), sa.Column("office", sa.String), sa.Column("resident", sa.String))

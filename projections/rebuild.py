@@ -44,7 +44,7 @@ async def rebuild(
 ) -> None:
     """Build, and take over; `progress` is kept up to date. Raises Stuck, and what stopped the build."""
     beside = open_beside(engine, _names(views))
-    building = Runner(journal, beside, Views(beside, views), told=False)
+    building = Runner(journal, beside, Views(beside, views, indexes=False), told=False)
     following, started, first = asyncio.create_task(building.run()), time.monotonic(), building.views.position
     try:
         while not progress.done:

@@ -48,10 +48,18 @@ _MAY_TELL, _TO_JUDGE = CASES.c.next_at.is_not(None), CASES.c.live.is_not(None) &
 _OPEN: Final[sa.BindParameter[list[str]]] = sa.bindparam("open", list(map(str, OPEN)), expanding=True, literal_execute=True)
 IS_OPEN: Final = CASES.c.stage.in_(_OPEN)  # written out in SQL: with parameters no index with this condition is used
 LAST_DUE: Final = sa.func.coalesce(CASES.c.look_until, CASES.c.since)  # of what is not judged, when it last moved
+UNTOLD: Final = CASES.c.next_at.is_(None) & (CASES.c.running > sa.literal_column("0"))
 _AT_RISK = (CASES.c.next_at, CASES.c.look_from, CASES.c.look_until)
 sa.Index(f"sla_next_v{VERSION}", *_AT_RISK, sqlite_where=_MAY_TELL, postgresql_where=_MAY_TELL)
 sa.Index(f"sla_last_due_v{VERSION}", LAST_DUE, sqlite_where=IS_OPEN, postgresql_where=IS_OPEN)
-sa.Index(f"sla_to_judge_v{VERSION}", CASES.c.case, sqlite_where=_TO_JUDGE, postgresql_where=_TO_JUDGE)
+sa.Index(f"sla_untold_v{VERSION}", CASES.c.look_until, sqlite_where=UNTOLD, postgresql_where=UNTOLD)
+sa.Index(
+    f"sla_to_judge_v{VERSION}",
+    CASES.c.case,
+    sqlite_where=_TO_JUDGE,
+    postgresql_where=_TO_JUDGE,
+    info={"always": True},
+)
 NOTED = sa.Table(  # rules and outages: few, and folded when they are needed
     f"sla_noted_v{VERSION}",
     TABLES,

@@ -10,9 +10,9 @@ import sqlalchemy as sa
 from events.application import CaseFact, Corrected, Submitted, stage_reached
 from events.envelope import Event
 from events.stages import Kind, Stage
-from infra.database import insert_new, instant, micros, run_many
+from infra.database import POSITION, insert_new, instant, micros, run_many
 
-NAME, VERSION = "status", 2  # 2: the history knows its office
+NAME, VERSION = "status", 3  # 3: the history by position in the journal, where new lines come last
 TABLES = sa.MetaData()
 CASES = sa.Table(
     f"status_cases_v{VERSION}",
@@ -33,22 +33,23 @@ sa.Index(f"status_queue_v{VERSION}", CASES.c.office, CASES.c.stage, CASES.c.sinc
 HISTORY = sa.Table(
     f"status_history_v{VERSION}",
     TABLES,
-    sa.Column("case", sa.String, primary_key=True),
-    sa.Column("version", sa.Integer, primary_key=True),
+    sa.Column("seq", POSITION, primary_key=True),
+    sa.Column("case", sa.String),
+    sa.Column("version", sa.Integer),
     sa.Column("office", sa.String),
     sa.Column("id", sa.String),
     sa.Column("event", sa.String),
     sa.Column("occurred", sa.BigInteger),  # as corrected
     sa.Column("recorded", sa.BigInteger),
-    sa.Column("seq", sa.BigInteger),
     sa.Column("actor", sa.String),
 )
+sa.Index(f"status_lines_v{VERSION}", HISTORY.c.case, HISTORY.c.version)
 sa.Index(f"status_pace_v{VERSION}", HISTORY.c.office, HISTORY.c.event, HISTORY.c.occurred)
 CORRECTIONS = sa.Table(
     f"status_corrections_v{VERSION}",
     TABLES,
-    sa.Column("seq", sa.BigInteger, primary_key=True),
-    sa.Column("corrects", sa.String),
+    sa.Column("seq", POSITION, primary_key=True),
+    sa.Column("corrects", sa.String, index=True),
     sa.Column("recorded", sa.BigInteger),
     sa.Column("occurred", sa.BigInteger),
     sa.Column("actor", sa.String),
@@ -57,6 +58,32 @@ _MOVE = (  # a case to its next stage; one that has seen the event already stays
     sa.update(CASES)
     .where(CASES.c.case == sa.bindparam("moved"), CASES.c.version < sa.bindparam("version"))
     .values({name: sa.bindparam(name) for name in ("stage", "stage_event", "since", "seq", "version")})
+)
+
+
+def _corrected(value: sa.Column[Any], event: sa.Column[str]) -> sa.ColumnElement[Any]:
+    """The last correction of that event that changes the value; None: it is as it was."""
+    last = sa.select(value).where(CORRECTIONS.c.corrects == event, value.is_not(None)).order_by(CORRECTIONS.c.seq.desc())
+    return last.limit(1).scalar_subquery()
+
+
+_CORRECT_LINES = (
+    sa.update(HISTORY)
+    .where(HISTORY.c.case.in_(sa.bindparam("cases", expanding=True)), HISTORY.c.id.in_(sa.select(CORRECTIONS.c.corrects)))
+    .values(
+        occurred=sa.func.coalesce(_corrected(CORRECTIONS.c.occurred, HISTORY.c.id), HISTORY.c.occurred),
+        actor=sa.func.coalesce(_corrected(CORRECTIONS.c.actor, HISTORY.c.id), HISTORY.c.actor),
+    )
+)
+_CORRECT_CASE = (
+    sa.update(CASES)
+    .where(CASES.c.case == sa.bindparam("moved"))
+    .values(since=sa.func.coalesce(_corrected(CORRECTIONS.c.occurred, CASES.c.stage_event), CASES.c.since))
+)
+_SEEN = (
+    sa.update(CASES)
+    .where(CASES.c.case == sa.bindparam("moved"), CASES.c.version < sa.bindparam("version"))
+    .values(version=sa.bindparam("version"))
 )
 
 
@@ -90,18 +117,25 @@ class CaseStatus:
 def apply(db: sa.Connection, events: Sequence[Event]) -> None:
     """Change the rows for these events, which follow upon the view's position. The same ones once more change nothing."""
     new: dict[str, dict[str, Any]] = {}  # by case
-    last: dict[str, Event] = {}  # by case: the event that brought it where it is
+    last: dict[str, dict[str, Any]] = {}  # by case: where it is
     history: list[dict[str, Any]] = []
+    corrections: list[Event] = []
     for event in events:
         fact, case = event.fact, event.entity_id
         if not isinstance(fact, CaseFact):
             continue
-        history.append(_history_row(event))
+        history.append(line := _line(event))
         if isinstance(fact, Corrected):
-            _write(db, new, last, history)
-            _correct(db, event, fact)
+            corrections.append(event)
             continue
-        last[case] = event
+        last[case] = {
+            "moved": case,
+            "stage": stage_reached(fact),
+            "stage_event": event.id,
+            "since": line["occurred"],
+            "seq": event.seq,
+            "version": event.version,
+        }
         if isinstance(fact, Submitted):
             new[case] = {
                 "case": case,
@@ -111,28 +145,11 @@ def apply(db: sa.Connection, events: Sequence[Event]) -> None:
                 "resident": fact.resident,
                 "promised": micros(fact.promised),
             }
-    _write(db, new, last, history)
-
-
-def _write(db: sa.Connection, new: dict[str, dict[str, Any]], last: dict[str, Event], history: list[dict[str, Any]]) -> None:
-    moved = {case: _move(event) for case, event in last.items()}
-    insert_new(db, CASES, [row | moved.pop(case) for case, row in new.items()])
-    run_many(db, _MOVE, list(moved.values()))
+    insert_new(db, CASES, [row | last.pop(case) for case, row in new.items()])
+    run_many(db, _MOVE, list(last.values()))
     insert_new(db, HISTORY, history)
-    for written in (new, last, history):
-        written.clear()
-
-
-def _move(event: Event) -> dict[str, Any]:
-    """Where an event brings its case."""
-    return {
-        "moved": event.entity_id,
-        "stage": stage_reached(event.fact),
-        "stage_event": event.id,
-        "since": micros(event.occurred),
-        "seq": event.seq,
-        "version": event.version,
-    }
+    if corrections:
+        _correct(db, corrections)
 
 
 def status(db: sa.Connection, receipt: str) -> CaseStatus | None:
@@ -179,9 +196,11 @@ def corrections(db: sa.Connection, recorded_until: datetime | None) -> dict[str,
     return found
 
 
-def _history_row(event: Event) -> dict[str, Any]:
+def _line(event: Event) -> dict[str, Any]:
+    """Of a case's history."""
     assert event.recorded is not None
     return {
+        "seq": event.seq,
         "case": event.entity_id,
         "version": event.version,
         "office": event.place,
@@ -189,25 +208,29 @@ def _history_row(event: Event) -> dict[str, Any]:
         "event": event.name,
         "occurred": micros(event.occurred),
         "recorded": micros(event.recorded),
-        "seq": event.seq,
         "actor": event.actor,
     }
 
 
-def _correct(db: sa.Connection, event: Event, fact: Corrected) -> None:
-    """Put the corrected time and actor into the history line, and the time into its case."""
+def _correct(db: sa.Connection, events: Sequence[Event]) -> None:
+    """Put the corrected times and actors into the history, and the times into their cases. All of a batch at once, as a view
+    that is being built has no index to find lines by."""
+    rows = [_correction(event, fact) for event in events if isinstance(fact := event.fact, Corrected)]
+    insert_new(db, CORRECTIONS, rows)
+    db.execute(_CORRECT_LINES, {"cases": list({event.entity_id for event in events})})
+    db.execute(_SEEN, [{"moved": event.entity_id, "version": event.version} for event in events])
+    db.execute(_CORRECT_CASE, [{"moved": event.entity_id} for event in events])
+
+
+def _correction(event: Event, fact: Corrected) -> dict[str, Any]:
     assert event.recorded is not None
-    occurred = micros(fact.at) if fact.at else None
-    correction = {"seq": event.seq, "corrects": fact.corrects, "recorded": micros(event.recorded)}
-    insert_new(db, CORRECTIONS, [correction | {"occurred": occurred, "actor": fact.new_actor}])
-    line = sa.update(HISTORY).where(HISTORY.c.case == event.entity_id, HISTORY.c.id == fact.corrects)
-    case = sa.update(CASES).where(CASES.c.case == event.entity_id)
-    db.execute(case.where(CASES.c.version < event.version).values(version=event.version))
-    if fact.new_actor:
-        db.execute(line.values(actor=fact.new_actor))
-    if occurred is not None:
-        db.execute(line.values(occurred=occurred))
-        db.execute(case.where(CASES.c.stage_event == fact.corrects).values(since=occurred))
+    return {
+        "seq": event.seq,
+        "corrects": fact.corrects,
+        "recorded": micros(event.recorded),
+        "occurred": micros(fact.at) if fact.at else None,
+        "actor": fact.new_actor,
+    }
 
 
 def _place(db: sa.Connection, row: sa.RowMapping) -> tuple[int, int]:

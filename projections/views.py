@@ -36,9 +36,10 @@ class Projection(Protocol):
 class Views:
     """Synchronous; one thread at a time. Raises TROUBLE when the database fails or another process writes."""
 
-    def __init__(self, engine: sa.Engine, projections: Sequence[Projection]) -> None:
+    def __init__(self, engine: sa.Engine, projections: Sequence[Projection], *, indexes: bool = True) -> None:
+        """`indexes`: for questions; whoever builds views that nobody asks yet makes them at the end."""
         self._engine, self.projections = engine, projections
-        create_tables(engine, [positions.TABLES, *(projection.TABLES for projection in projections)])
+        create_tables(engine, [positions.TABLES, *(projection.TABLES for projection in projections)], indexes=indexes)
         self.positions: dict[str, int] = {}  # by projection
         self.marked: dict[str, set[str]] = {}  # by projection: subjects with an event that was set aside
         self.look()

@@ -19,7 +19,7 @@ from projections import board, status
 from projections.board import AGES_DAYS
 from projections.sla_report import Run
 from services.web.board import cases_of, threats
-from tests.applications import OFFICE, RECEIPT, SUBMITTED
+from tests.applications import OFFICE, RECEIPT, RECORDED, SUBMITTED
 from tests.databases import OnPostgres, OnSqlite, by_hand
 from tests.integration.test_sla_view import (
     LONG_AGO,
@@ -124,6 +124,16 @@ def test_nothing_that_presses_is_left_out(
     for history in cases:
         apply(engine, *in_batches(history, *cut))
     agrees_with_the_report(engine, max(step.occurred for case in cases for step in of_events(case).steps) + later * DAY / 4)
+
+
+def test_a_past_is_asked_about_in_which_something_was_broken_and_something_not_yet_due_and_neither_was_known() -> None:
+    engine = scratch_database()
+    late = recorded_late(events(("25 08:00", SUBMITTED), ("26 08:00", RECORDED)), [48, 400])
+    apply(engine, of_case("case", OFFICE, late))
+    at = nov("26 10:00")
+    (run,) = pressing(engine, at).last_breached
+    assert (run.timer.target.name, run.timer.due) == ("issuance", nov("26 08:00"))
+    agrees_with_the_report(engine, at)
 
 
 def test_a_threat_says_how_many_by_when_and_what_stands_in_the_way() -> None:
