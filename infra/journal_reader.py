@@ -104,6 +104,7 @@ class _Inbox:
         self._messages: deque[Stored] = deque()
         self._asked = 0  # messages asked for and not yet arrived
         self._arrived = asyncio.Event()
+        self._remarked = False
         self._stale: str | None = None
 
     async def ask(self) -> None:
@@ -129,17 +130,22 @@ class _Inbox:
             await self.ask()
         elif status != "100":  # 100: heartbeat
             self._stale = f"{status} {headers.get('Description', '')}"
+        self._remarked = True
         self._arrived.set()
 
     async def next_batch(self) -> list[Stored]:
-        """What has arrived; empty after a heartbeat. Raises _Stale."""
-        if not self._messages and not self._stale:  # which it may have become while the last batch was worked on
+        """What was asked for, as far as the server has it; empty after a heartbeat. Raises _Stale.
+
+        A part of it would do, but what arrives while somebody works on the last batch slows both down.
+        """
+        self._remarked = False
+        while not self._stale and not self._remarked and (not self._messages or (self._asked and self.pending)):
             self._arrived.clear()
             try:
                 async with asyncio.timeout(_SILENCE_MAX_S):
                     await self._arrived.wait()
             except TimeoutError:
-                raise _Stale("silence") from None
+                self._stale = "silence"
         if self._stale and not self._messages:
             raise _Stale(self._stale)
         return [self._messages.popleft() for _ in range(len(self._messages))]

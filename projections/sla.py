@@ -6,7 +6,7 @@ about. Nothing is kept in memory, so it costs the same however many timers run.
 """
 
 from collections.abc import Callable, Sequence
-from datetime import UTC, date, datetime, time
+from datetime import datetime
 from functools import cache, lru_cache, reduce
 from itertools import groupby
 from typing import Any, Final
@@ -73,6 +73,7 @@ RULES: Final = (CalendarSet, StandardSet)
 OUTAGES: Final = (OutageBegan, OutageEnded)
 _NOT_JUDGED: Final = sa.null()
 _LIVE: Final[sa.ColumnElement[int]] = sa.literal_column("1")
+_DAY_MICROS: Final = 24 * 3600 * 1_000_000
 _EMPTY: Final[dict[str, Any]] = dict.fromkeys(CASES.columns.keys())
 
 
@@ -127,8 +128,9 @@ def _apply(db: sa.Connection, events: Sequence[Event]) -> None:
     rules = rulebook(db)
 
     @cache
-    def past(day: date) -> datetime:
-        return past_by(rules, datetime.combine(day, time(), UTC))
+    def past(day: int) -> int:
+        """Of a day since 1970."""
+        return micros(past_by(rules, instant(day * _DAY_MICROS)))
 
     new, moved, told = dict[str, dict[str, Any]](), dict[str, dict[str, Any]](), list[dict[str, Any]]()
     for event in events:
@@ -169,21 +171,22 @@ def rulebook(db: sa.Connection) -> Rulebook:
     return _rulebook(tuple((name, fact) for name, fact in db.execute(rows)))
 
 
-def _move(event: Event, past: Callable[[date], datetime]) -> dict[str, Any]:
+def _move(event: Event, past: Callable[[int], int]) -> dict[str, Any]:
     """What an event changes in its case's row."""
-    fact, stage, recorded = event.fact, stage_reached(event.fact), event.recorded
-    assert recorded is not None, "views follow from what is stored"
+    fact, stage = event.fact, stage_reached(event.fact)
+    assert event.recorded is not None, "views follow from what is stored"
     moved = {"moved": event.entity_id, "version": event.version, "stage": stage, "since": None, "steps": "", "live": 1}
     if stage:
         moved["since"] = occurred = micros(event.occurred)
-        moved["steps"] = step_line(event.id, stage, isinstance(fact, Returned), occurred, micros(recorded))
-        moved["live"] = 1 if event.occurred > past(recorded.date()) else None
+        recorded = micros(event.recorded)
+        moved["steps"] = step_line(event.id, stage, isinstance(fact, Returned), occurred, recorded)
+        moved["live"] = 1 if occurred > past(recorded // _DAY_MICROS) else None
     elif isinstance(fact, Corrected) and fact.at:
         moved["steps"] = correction_line(fact.corrects, micros(fact.at))
     return moved
 
 
-def _new(event: Event, fact: Submitted, past: Callable[[date], datetime]) -> dict[str, Any]:
+def _new(event: Event, fact: Submitted, past: Callable[[int], int]) -> dict[str, Any]:
     """The row of a case that was not there before."""
     row = _EMPTY | _move(event, past)
     return row | {"case": event.entity_id, "receipt": fact.receipt, "office": event.place, "told_version": 0, "told": ""}
