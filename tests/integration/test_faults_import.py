@@ -18,6 +18,7 @@ import pytest
 from events.application import CaseFact
 from events.offices import OFFICES
 from events.receipt import case_id, receipt
+from infra import journal_reader
 from infra.data_folder import open_folder
 from services.desk import Desk
 from services.register.row import COLUMNS
@@ -141,12 +142,16 @@ def test_a_backbone_that_only_the_import_started_may_be_killed_with_it(tmp_path:
         assert_every_row_is_there_once(data, book)
 
 
-async def test_a_reader_of_history_goes_on_where_it_was_when_the_server_was_killed(tmp_path: Path, book: Book) -> None:
+async def test_a_reader_of_history_goes_on_where_it_was_when_the_server_was_killed(
+    tmp_path: Path, book: Book, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(journal_reader, "_AHEAD_MAX", journal_reader.BATCH_MAX)
     with running(tmp_path / "data") as up:
         assert ektp(up.data, "import", book.path).code == 0
         desk, seqs = Desk(open_folder(up.data)), list[int]()
         async for batch in desk.history(book.events):
             if not seqs:
+                assert len(batch) < book.events  # the greater part is still to come
                 up.part("nats-server").kill()
             seqs += [stored.seq for stored in batch]
         await desk.close()
