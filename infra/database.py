@@ -37,7 +37,7 @@ def open_database(path: Path) -> sa.Engine:
 
 def open_sqlite(path: Path) -> sa.Engine:
     """A database file, made where it is missing."""
-    engine = sa.create_engine(f"sqlite:///{path}")
+    engine = sa.create_engine(f"sqlite:///{path}", pool_use_lifo=True)  # the last one's cache is warm, others stay small
 
     @sa.event.listens_for(engine, "connect")
     def _prepare(connection: Any, _record: Any) -> None:

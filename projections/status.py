@@ -49,11 +49,12 @@ CORRECTIONS = sa.Table(
     f"status_corrections_v{VERSION}",
     TABLES,
     sa.Column("seq", POSITION, primary_key=True),
-    sa.Column("corrects", sa.String, index=True),
+    sa.Column("corrects", sa.String),
     sa.Column("recorded", sa.BigInteger),
     sa.Column("occurred", sa.BigInteger),
     sa.Column("actor", sa.String),
 )
+sa.Index(f"status_corrects_v{VERSION}", CORRECTIONS.c.corrects, info={"always": True})
 _MOVE = (  # a case to its next stage; one that has seen the event already stays
     sa.update(CASES)
     .where(CASES.c.case == sa.bindparam("moved"), CASES.c.version < sa.bindparam("version"))

@@ -57,6 +57,11 @@ async def build(journal: Journal, engine: sa.Engine) -> None:
     await rebuild(journal, engine, serving, [applied], Progress())
 
 
+def indexes(engine: sa.Engine) -> set[str | None]:
+    found = sa.inspect(engine)
+    return {index["name"] for table in found.get_table_names() for index in found.get_indexes(table)}
+
+
 def nothing_is_beside(engine: sa.Engine) -> bool:
     if engine.dialect.name == "postgresql":
         return sa.inspect(engine).get_schema_names() == ["information_schema", "public"]
@@ -236,13 +241,15 @@ class RebuildCases:
     ) -> None:
         await append(commits, made_up(Random(1), 1_500))
         async with running(journal, engine, status, applied := Applied()) as serving:
-            everything = await until_it_holds(serving, journal)
+            everything, before = await until_it_holds(serving, journal), indexes(engine)
             for views in ([status], [applied], [status, applied]):
                 await rebuild(journal, engine, serving, views, progress := Progress())
                 assert (progress.done, progress.position, progress.head) == (True, 1_500, 1_500)
                 assert progress.events_per_second > 0
                 assert progress.seconds_left == 0
                 assert nothing_is_beside(engine)
+                assert indexes(engine) == before
+            assert before >= {index.name for table in status.TABLES.tables.values() for index in table.indexes}
             assert serving.views.position == 1_500
             assert applied.seqs(engine) == everything
             await append(commits, made_up(Random(2), 100))
