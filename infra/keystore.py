@@ -2,7 +2,7 @@
 
 One random AES-256 key per resident, found by a keyed hash of the NIK. Sealing is AES-GCM (NIST SP 800-38D) with a random
 96-bit nonce in front; the associated data binds a blob to its event id, type and case. SQLite with `synchronous=FULL`:
-a key is on disk before anything sealed with it is; `secure_delete` overwrites a destroyed one.
+a key is on disk before anything sealed with it is; a destroyed one is overwritten.
 """
 
 import os
@@ -65,6 +65,7 @@ class Keystore:
         _write_ahead(self._db)
         self._db.execute("pragma synchronous=full")
         self._db.execute("pragma secure_delete=on")
+        self._db.execute("pragma temp_store=memory")  # no copy of all keys in a temporary file
         self._db.execute("create table if not exists residents (nik_hash blob primary key, resident text unique, key blob)")
         self._ciphers: OrderedDict[str, AESGCM] = OrderedDict()
 
@@ -108,10 +109,15 @@ class Keystore:
     def destroy(self, resident: str) -> None:
         """Forget the person: key and NIK hash are overwritten on disk, in the write-ahead log too.
 
-        Raises ErasureUnfinished.
+        When SQLite splits a page of an index, the part that moves stays behind as free space, which `secure_delete` does not
+        know: so the file is made anew. Raises ErasureUnfinished.
         """
         self._db.execute("delete from residents where resident=?", (resident,))
         self._ciphers.clear()
+        try:
+            self._db.execute("vacuum")
+        except sqlite3.OperationalError as busy_or_full:
+            raise ErasureUnfinished from busy_or_full
         (busy, _, _) = self._db.execute("pragma wal_checkpoint(truncate)").fetchone()
         if busy:
             raise ErasureUnfinished
