@@ -5,6 +5,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
+from functools import cached_property
 from typing import Any
 
 import nats.errors
@@ -19,22 +20,21 @@ Tap = Callable[[bytes, bytes, bytes, bytes], None]  # subject, reply subject, bo
 class Headers(Mapping[str, str]):
     """A message's headers, read once somebody looks: most who read the journal never do."""
 
-    __slots__ = ("_raw",)
-
     def __init__(self, raw: bytes) -> None:
         self._raw = raw
 
-    def _all(self) -> dict[str, str]:
+    @cached_property
+    def _read(self) -> dict[str, str]:
         return QuickClient._parse_header_lines(self._raw[len(_VERSION_LINE) :])
 
     def __getitem__(self, name: str) -> str:
-        return self._all()[name]
+        return self._read[name]
 
     def __iter__(self) -> Iterator[str]:
-        return iter(self._all())
+        return iter(self._read)
 
     def __len__(self) -> int:
-        return len(self._all())
+        return len(self._read)
 
 
 class QuickClient(Client):

@@ -13,7 +13,7 @@ import sqlalchemy as sa
 from events.application import Corrected
 from events.envelope import Event, decode, subject
 from events.offices import BACKBONE_ID
-from infra.database import create_indexes, create_tables, scratch_database
+from infra.database import create_tables, scratch_database
 from infra.journal import Journal, Stored
 from infra.journal_reader import read
 from projections import status
@@ -47,9 +47,7 @@ async def fold(
             wanted = [one for one in batch if one.subject.startswith(about) and not one.subject.startswith(_CLAIMS)]
             if await asyncio.to_thread(_apply, scratch, projection, wanted, corrected, as_of, as_recorded):
                 break
-    with scratch.begin() as db:
-        for table in projection.TABLES.sorted_tables:
-            await asyncio.to_thread(create_indexes, db, table.indexes)
+    await asyncio.to_thread(create_tables, scratch, [projection.TABLES])  # what is missing: the indexes
     return scratch
 
 

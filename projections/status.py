@@ -79,12 +79,10 @@ _CORRECT_LINES = (
 _CORRECT_CASE = (
     sa.update(CASES)
     .where(CASES.c.case == sa.bindparam("moved"))
-    .values(since=sa.func.coalesce(_corrected(CORRECTIONS.c.occurred, CASES.c.stage_event), CASES.c.since))
-)
-_SEEN = (
-    sa.update(CASES)
-    .where(CASES.c.case == sa.bindparam("moved"), CASES.c.version < sa.bindparam("version"))
-    .values(version=sa.bindparam("version"))
+    .values(
+        version=sa.case((CASES.c.version < sa.bindparam("seen"), sa.bindparam("seen")), else_=CASES.c.version),
+        since=sa.func.coalesce(_corrected(CORRECTIONS.c.occurred, CASES.c.stage_event), CASES.c.since),
+    )
 )
 
 
@@ -120,14 +118,14 @@ def apply(db: sa.Connection, events: Sequence[Event]) -> None:
     new: dict[str, dict[str, Any]] = {}  # by case
     last: dict[str, dict[str, Any]] = {}  # by case: where it is
     history: list[dict[str, Any]] = []
-    corrections: list[Event] = []
+    corrections: list[tuple[Event, Corrected]] = []
     for event in events:
         fact, case = event.fact, event.entity_id
         if not isinstance(fact, CaseFact):
             continue
         history.append(line := _line(event))
         if isinstance(fact, Corrected):
-            corrections.append(event)
+            corrections.append((event, fact))
             continue
         last[case] = {
             "moved": case,
@@ -213,25 +211,23 @@ def _line(event: Event) -> dict[str, Any]:
     }
 
 
-def _correct(db: sa.Connection, events: Sequence[Event]) -> None:
+def _correct(db: sa.Connection, corrections: Sequence[tuple[Event, Corrected]]) -> None:
     """Put the corrected times and actors into the history, and the times into their cases. All of a batch at once, as a view
     that is being built has no index to find lines by."""
-    rows = [_correction(event, fact) for event in events if isinstance(fact := event.fact, Corrected)]
+    rows = [
+        {
+            "seq": event.seq,
+            "corrects": fact.corrects,
+            "recorded": micros(event.recorded),
+            "occurred": micros(fact.at) if fact.at else None,
+            "actor": fact.new_actor,
+        }
+        for event, fact in corrections
+        if event.recorded
+    ]
     insert_new(db, CORRECTIONS, rows)
-    db.execute(_CORRECT_LINES, {"cases": list({event.entity_id for event in events})})
-    db.execute(_SEEN, [{"moved": event.entity_id, "version": event.version} for event in events])
-    db.execute(_CORRECT_CASE, [{"moved": event.entity_id} for event in events])
-
-
-def _correction(event: Event, fact: Corrected) -> dict[str, Any]:
-    assert event.recorded is not None
-    return {
-        "seq": event.seq,
-        "corrects": fact.corrects,
-        "recorded": micros(event.recorded),
-        "occurred": micros(fact.at) if fact.at else None,
-        "actor": fact.new_actor,
-    }
+    db.execute(_CORRECT_LINES, {"cases": list({event.entity_id for event, _ in corrections})})
+    db.execute(_CORRECT_CASE, [{"moved": event.entity_id, "seen": event.version} for event, _ in corrections])
 
 
 def _place(db: sa.Connection, row: sa.RowMapping) -> tuple[int, int]:
